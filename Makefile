@@ -1,0 +1,5 @@
+# Each target installs what it needs by itself (./setup says what) and reuses it the next time.
+export PATH := $(HOME)/.cache/otedama/tools/bin:$(PATH)
+
+test: ; ./setup test && cargo fmt --all --check && cargo clippy --workspace --all-targets --locked -- -D warnings && cargo nextest run --workspace --locked
+.PHONY: test

@@ -1,0 +1,34 @@
+//! The nouns of the trade. Every other crate speaks in these words; this one imports nothing of ours.
+//!
+//! One pipeline of five nouns: [`Job`] (what a pool offers) → [`Work`] (one header space for one hand) → [`Nonce`] (what a hand
+//! found) → [`Share`] (verified, meets a target) → [`Verdict`]. Not here: decisions (`control`), wire formats (`stratum`), I/O.
+
+mod command;
+mod fault;
+mod hash;
+mod header;
+mod job;
+mod machine;
+pub mod settings;
+mod share;
+mod status;
+mod target;
+mod time;
+mod unit;
+
+pub use command::Command;
+pub use fault::{Fault, FaultCode, Severity};
+pub use hash::{Hash, sha256d};
+pub use header::Header;
+pub use job::{CoinbaseJob, Job, JobBody, JobError, JobId, UpstreamId, Work, WorkId};
+pub use machine::{
+    ChainId, ChainLayout, ChipAt, ChipModel, ControlBoard, FanId, Hashboard, Limits, Part, Product, SensorId, SensorPlace,
+    SensorSpot, Tier,
+};
+pub use share::{Nonce, Reject, Share, ShareId, Verdict};
+pub use status::{
+    ChainState, ChainStatus, FanStatus, FaultStatus, SensorStatus, ShareCounts, Status, UpstreamStatus, WorkerStatus,
+};
+pub use target::{Difficulty, DifficultyError, Target};
+pub use time::{Reading, Time};
+pub use unit::{Baud, Celsius, Hashrate, Megahertz, Percent, Rpm, Volt, Watt};
