@@ -1,0 +1,1 @@
+//! The settings file: what was said, and what it means.
