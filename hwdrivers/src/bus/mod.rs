@@ -1,0 +1,101 @@
+//! Our own small bus traits: the seam between drivers and the world. Implementors are Linux's ([`tty`], [`i2c`], [`gpio`]) and
+//! the simulator's; nothing above knows which. Not here: any knowledge of a part.
+
+pub mod gpio;
+pub mod i2c;
+#[cfg(test)]
+pub(crate) mod record;
+pub mod tty;
+
+use model::Baud;
+
+/// Why a bus operation failed. The caller adds what it was for.
+#[derive(Debug, thiserror::Error)]
+pub enum BusError {
+    /// No part acknowledged this address.
+    #[error("nothing answers at address 0x{0:02x}")]
+    Nack(u8),
+    /// The line runs at another rate than asked.
+    #[error("asked the line for {asked} baud, it reads back {got}")]
+    Baud {
+        /// Asked for.
+        asked: u32,
+        /// Read back.
+        got: u32,
+    },
+    /// The device is gone (unplugged, hung up).
+    #[error("the device is gone")]
+    Gone,
+    /// The operating system said no.
+    #[error("{attempt}")]
+    Os {
+        /// What was attempted.
+        attempt: String,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+/// A serial line, 8N1. It never blocks.
+pub trait Uart: Send {
+    /// Sends all bytes or says why not.
+    ///
+    /// # Errors
+    /// The line is gone or its buffer stays full.
+    fn write(&mut self, bytes: &[u8]) -> Result<(), BusError>;
+    /// Takes what has arrived; 0 means nothing has.
+    ///
+    /// # Errors
+    /// The line is gone.
+    fn read(&mut self, buffer: &mut [u8]) -> Result<usize, BusError>;
+    /// Sets the rate and reads it back: rates within 3 % of the one asked for are taken.
+    ///
+    /// # Errors
+    /// [`BusError::Baud`] where the hardware fell back to another rate.
+    fn set_baud(&mut self, baud: Baud) -> Result<(), BusError>;
+}
+
+impl Uart for Box<dyn Uart> {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), BusError> {
+        (**self).write(bytes)
+    }
+    fn read(&mut self, buffer: &mut [u8]) -> Result<usize, BusError> {
+        (**self).read(buffer)
+    }
+    fn set_baud(&mut self, baud: Baud) -> Result<(), BusError> {
+        (**self).set_baud(baud)
+    }
+}
+
+/// One message of an I²C transfer.
+#[derive(Debug)]
+pub enum Message<'a> {
+    /// To the part.
+    Write(&'a [u8]),
+    /// From the part, the whole buffer.
+    Read(&'a mut [u8]),
+}
+
+/// An I²C bus. A transfer is all its messages with repeated starts between them.
+pub trait I2c: Send {
+    /// Runs one transfer with the part at the 7-bit `address`.
+    ///
+    /// # Errors
+    /// [`BusError::Nack`] where nothing answers, [`BusError::Os`] else.
+    fn transfer(&mut self, address: u8, messages: &mut [Message<'_>]) -> Result<(), BusError>;
+}
+
+/// The lines of a GPIO chip, by their offset.
+pub trait Gpio: Send {
+    /// Drives a line.
+    ///
+    /// # Errors
+    /// The line is taken by another program or the chip is gone.
+    fn set(&mut self, line: u32, high: bool) -> Result<(), BusError>;
+    /// Reads a line.
+    ///
+    /// # Errors
+    /// As for [`Gpio::set`].
+    fn get(&mut self, line: u32) -> Result<bool, BusError>;
+}

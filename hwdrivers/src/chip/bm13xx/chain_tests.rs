@@ -1,0 +1,229 @@
+//! The chain driver against a line that writes down what is sent and, asked who is there, lets a few chips answer.
+
+use super::super::frame::{Reply, ReplySize};
+use super::super::job::read_job_frame;
+use super::*;
+use model::{ChainId, ChipModel, Header, JobId};
+
+#[derive(Default)]
+struct Line {
+    chips: usize,
+    sent: Vec<Vec<u8>>,
+    bauds: Vec<u32>,
+    inbox: VecDeque<u8>,
+    reads: usize,
+    gone: bool,
+}
+
+impl Uart for Line {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), BusError> {
+        if self.gone {
+            return Err(BusError::Gone);
+        }
+        if bytes[2..] == [0x52, 5, 0, 0, 0x0a] {
+            let reply = Reply::Register { value: 0x1362_0300, chip: 0, register: 0 };
+            (0..self.chips).for_each(|_| self.inbox.extend(reply.to_bytes(ReplySize::Long)));
+        }
+        self.sent.push(bytes.to_vec());
+        Ok(())
+    }
+    fn read(&mut self, buffer: &mut [u8]) -> Result<usize, BusError> {
+        self.reads += 1;
+        let n = buffer.len().min(self.inbox.len()).min(64);
+        self.inbox.drain(..n).zip(buffer).for_each(|(b, to)| *to = b);
+        Ok(n)
+    }
+    fn set_baud(&mut self, baud: Baud) -> Result<(), BusError> {
+        self.bauds.push(baud.0);
+        Ok(())
+    }
+}
+
+const LAYOUT: ChainLayout = ChainLayout { chip: ChipModel::Bm1362, chips: 126, domains: 42, address_interval: 2 };
+
+fn chain(chips: usize) -> Chain<Line> {
+    Chain::new(Line { chips, ..Line::default() }, &LAYOUT, Scale::HARDWARE)
+}
+
+/// Turns at each wake until `until` or the script's end, and returns what happened and when it ended.
+fn run(chain: &mut Chain<Line>, mut now: Time, until: Option<&ChainEvent>) -> (Vec<ChainEvent>, Time) {
+    let mut events = vec![];
+    for _ in 0..10_000 {
+        chain.turn(now).expect("the line stands");
+        while let Some(event) = chain.next_event() {
+            events.push(event);
+        }
+        if chain.script.is_empty() || until.is_some_and(|u| events.contains(u)) {
+            break;
+        }
+        now = chain.wake_at().max(now);
+    }
+    (events, now)
+}
+
+fn all(register: u8, value: u32) -> Vec<u8> {
+    Command::WriteAll { register, value }.to_bytes()
+}
+
+fn hashing(clock: f64) -> (Chain<Line>, Time) {
+    let mut chain = chain(126);
+    chain.set_clock(Megahertz(clock));
+    chain.start(Time::ZERO);
+    chain.set_clock(Megahertz(clock));
+    let (events, now) = run(&mut chain, Time::ZERO, None);
+    assert_eq!(events.last(), Some(&ChainEvent::Hashing));
+    chain.uart.sent.clear();
+    (chain, now)
+}
+
+fn work(id: u64, version_mask: u32) -> Work {
+    let header = Header { version: 0x2000_0000, time: 1_700_000_000, bits: 0x1703_4219, ..Header::default() };
+    Work { id: WorkId(id), job: JobId(1), chain: ChainId(0), header, version_mask, extranonce2: vec![0; 4] }
+}
+
+#[test]
+fn the_start_is_the_captured_one_in_order_and_time() {
+    let mut chain = chain(126);
+    chain.start(Time::ZERO);
+    let (events, now) = run(&mut chain, Time::ZERO, None);
+    assert_eq!(events, [ChainEvent::Counted { chips: 126 }, ChainEvent::Ready]);
+    assert_eq!(chain.uart.bauds, [115_200, 3_000_000]);
+    let rolling = all(0xa4, 0x9000_ffff);
+    let mut expected = vec![rolling.clone(), Command::ReadAll { register: 0 }.to_bytes(), rolling.clone(), rolling];
+    expected.extend([all(0xa8, 0), all(0x18, 0xb000_c100), Command::Inactive.to_bytes()]);
+    expected.extend((0..128).map(|slot| Command::SetAddress(slot * 2).to_bytes()));
+    expected.extend([all(0x3c, 0x8000_8540), all(0x3c, 0x8000_8008), all(0x14, 0xff), all(0x54, 3), all(0x58, 0x0001_1111)]);
+    expected.extend([all(0x28, 0x1130_0000), all(0x08, 0x40a2_0255)]);
+    assert_eq!(chain.uart.sent, expected);
+    assert!((Time::from_millis(1_800)..Time::from_millis(2_200)).contains(&now), "{now:?}");
+    assert_eq!(chain.counters(), Counters::default());
+}
+
+#[test]
+fn the_ramp_ends_with_each_chip_and_the_sweep() {
+    let mut chain = chain(126);
+    chain.start(Time::ZERO);
+    let (_, ready) = run(&mut chain, Time::ZERO, None);
+    chain.uart.sent.clear();
+    chain.set_clock(Megahertz(68.75));
+    let (events, _) = run(&mut chain, ready, None);
+    assert_eq!(events, [ChainEvent::Clock(Megahertz(62.5)), ChainEvent::Clock(Megahertz(68.75)), ChainEvent::Hashing]);
+    let sent = &chain.uart.sent;
+    assert_eq!(sent.len(), 2 + 126 * 5 + 2);
+    assert!(sent[..2].iter().all(|f| f[2..6] == [0x51, 9, 0, 8]));
+    let first: Vec<Vec<u8>> = [(0xa8, 2), (0x18, 0xb000_c100), (0x3c, 0x8000_8540), (0x3c, 0x8000_8008), (0x3c, 0x8000_82aa)]
+        .map(|(register, value)| Command::Write { chip: 0, register, value }.to_bytes())
+        .to_vec();
+    assert_eq!(sent[2..7], first);
+    assert_eq!(sent[631][..6], [0x55, 0xaa, 0x41, 9, 250, 0x3c]);
+    assert_eq!(sent[632], all(0x10, chain.chip.sweep_ticks(Megahertz(68.75), 2)));
+    assert_eq!(sent[633], all(0xa4, 0x9000_ffff));
+    assert!(chain.is_hashing());
+}
+
+#[test]
+fn a_clock_set_before_the_start_is_forgotten_and_one_set_while_starting_is_kept() {
+    let (chain, _) = hashing(62.5);
+    assert_eq!(chain.clock(), Megahertz(62.5));
+}
+
+#[test]
+fn a_running_chain_ramps_with_its_sweep_never_too_long() {
+    let (mut chain, now) = hashing(62.5);
+    let ticks = |clock| all(0x10, chip(ChipModel::Bm1362).sweep_ticks(Megahertz(clock), 2));
+    chain.set_clock(Megahertz(75.0));
+    let (events, now) = run(&mut chain, now, None);
+    assert_eq!(events, [ChainEvent::Clock(Megahertz(68.75)), ChainEvent::Clock(Megahertz(75.0))]);
+    assert_eq!((&chain.uart.sent[0], &chain.uart.sent[2]), (&ticks(68.75), &ticks(75.0)), "up: the sweep first");
+    chain.uart.sent.clear();
+    chain.set_clock(Megahertz(70.0));
+    run(&mut chain, now, None);
+    assert_eq!(chain.uart.sent[0][5], 0x08, "down: the clock first");
+    assert_eq!(chain.uart.sent[1], ticks(70.0));
+    assert_eq!(chain.clock(), Megahertz(70.0));
+}
+
+#[test]
+fn the_epoch_is_that_of_the_factory() {
+    let (mut chain, _) = hashing(525.0);
+    let epoch = chain.epoch().as_secs_f64();
+    assert!((1.9..2.0).contains(&epoch), "{epoch} s: 2^13 sweeps of 6041 ticks");
+    chain.submit(&work(1, 0)).expect("the line stands");
+    assert!(chain.epoch() < Duration::from_millis(1), "without version rolling one sweep is all there is");
+}
+
+#[test]
+fn nonces_find_their_work_until_its_id_comes_round() {
+    let (mut chain, now) = hashing(62.5);
+    for id in 0..33 {
+        chain.submit(&work(id, 0x1fff_e000)).expect("the line stands");
+    }
+    let ids: Vec<u8> = chain.uart.sent.iter().map(|f| f[4]).collect();
+    assert_eq!(ids[..4], [0, 8, 16, 24]);
+    assert_eq!((ids[31], ids[32]), (0xf8, 0));
+    let frame = chain.uart.sent[0].clone().try_into().expect("a job");
+    assert_eq!(read_job_frame(&frame), Some((0, work(0, 0).header)));
+    let nonce = (5u32 << 25 | 20 << 17 | 1).swap_bytes();
+    for id in [0x0b, 0x07] {
+        chain.uart.inbox.extend(Reply::Nonce { nonce, excess: 0, id, version: 0x05a2 }.to_bytes(ReplySize::Long));
+    }
+    let (events, _) = run(&mut chain, now, None);
+    let found =
+        |id| ChainEvent::Found { work: WorkId(id), nonce, version: 0x20b4_4000, chip: Some(ChipAt { chip: 10, core: 5 }) };
+    assert_eq!(events, [found(1), found(32)], "the small core in the id byte does not matter; id 0 is the newest of its kind");
+    assert_eq!(chain.counters().nonces, 2);
+}
+
+#[test]
+fn replies_for_unknown_jobs_and_damaged_ones_are_counted() {
+    let (mut chain, now) = hashing(62.5);
+    chain.submit(&work(1, 0x1fff_e000)).expect("the line stands");
+    let reply = Reply::Nonce { nonce: 1, excess: 0, id: 0x10, version: 0 }.to_bytes(ReplySize::Long);
+    let mut damaged = reply.clone();
+    damaged[3] ^= 0x40;
+    chain.uart.inbox.extend([damaged, reply].concat());
+    assert_eq!(run(&mut chain, now, None).0, []);
+    assert_eq!(chain.counters(), Counters { frame_errors: 1, unknown_jobs: 1, nonces: 1, events_lost: 0 });
+}
+
+#[test]
+fn another_mask_is_told_before_its_first_job() {
+    let (mut chain, _) = hashing(62.5);
+    chain.submit(&work(1, 0x1fff_e000)).expect("the line stands");
+    chain.submit(&work(2, 0x0000_6000)).expect("the line stands");
+    assert_eq!(chain.uart.sent.len(), 3);
+    assert_eq!(chain.uart.sent[1], all(0xa4, 0x9000_0003));
+}
+
+#[test]
+fn no_answer_ends_the_start_and_few_do_not() {
+    let mut silent = chain(0);
+    silent.start(Time::ZERO);
+    assert_eq!(run(&mut silent, Time::ZERO, None).0, [ChainEvent::Counted { chips: 0 }]);
+    assert_eq!(silent.wake_at(), Time::NEVER);
+    let mut short = chain(7);
+    short.start(Time::ZERO);
+    assert_eq!(run(&mut short, Time::ZERO, None).0, [ChainEvent::Counted { chips: 7 }, ChainEvent::Ready]);
+}
+
+#[test]
+fn stop_leads_to_silence_and_start_leads_back() {
+    let (mut chain, now) = hashing(62.5);
+    chain.stop().expect("the line stands");
+    assert_eq!(chain.uart.sent, [all(0x10, 0)]);
+    chain.submit(&work(1, 0)).expect("ignored");
+    assert_eq!((chain.uart.sent.len(), chain.wake_at()), (1, Time::NEVER));
+    chain.start(now);
+    assert_eq!(run(&mut chain, now, None).0.last(), Some(&ChainEvent::Ready));
+}
+
+#[test]
+fn a_babbling_line_holds_no_turn_and_a_dead_one_is_told() {
+    let (mut chain, now) = hashing(62.5);
+    chain.uart.inbox.extend([0x55; 100_000]);
+    chain.uart.reads = 0;
+    chain.turn(now).expect("the line stands");
+    assert_eq!(chain.uart.reads, READS);
+    chain.uart.gone = true;
+    assert!(matches!(chain.submit(&work(1, 0)), Err(BusError::Gone)));
+}

@@ -1,0 +1,3 @@
+//! Fan controllers, one file a part.
+
+pub mod emc2305;

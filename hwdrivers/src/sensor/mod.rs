@@ -1,0 +1,3 @@
+//! Temperature sensors, one file a part.
+
+pub mod tmp75;
