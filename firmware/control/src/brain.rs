@@ -1,0 +1,386 @@
+//! The one decider: facts and `now` go in, orders come out.
+//!
+//! Each controller is a field; [`Brain::decide`] is where they meet and the only place that knows their precedence. Not here: what a
+//! single controller thinks (its own file), how orders are obeyed (`rig`).
+
+use crate::{
+    Fact, Order,
+    bringup::{Chain, Want},
+    failover::Failover,
+    faults::Faults,
+    schedule::{Found, Schedule},
+    supply::Supply,
+    tally::Tally,
+    thermal::{Permit, Thermal},
+};
+use model::{ChainId, Command, Difficulty, FaultCode, Job, JobId, Limits, Nonce, Percent, Product, ShareId, Time, UpstreamId};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
+
+/// Shares whose verdict is awaited; beyond it the oldest is forgotten, as its pool will not answer any more.
+const SHARES_PENDING: usize = 4096;
+/// Duty is ordered again this often, unchanged: a fan controller that was reset is back soon.
+const DUTY_AGAIN: Duration = Duration::from_secs(5);
+/// Smaller changes of duty are not worth a bus transfer.
+const DUTY_STEP: f64 = 1.0;
+/// Something is looked at this often even where nothing is due.
+const TICK: Duration = Duration::from_secs(1);
+/// Noise and lost orders that were not told again for so long are over.
+const PASSING: Duration = Duration::from_secs(60);
+
+/// What a brain is made for.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    /// The machine; `None` where there are only CPU threads.
+    pub product: Option<&'static Product>,
+    /// How many upstreams there are, our own pool included.
+    pub upstreams: u8,
+    /// Whether to mine from the start.
+    pub autostart: bool,
+    /// Leading zero bits built into the chip: 32 on hardware, 0 simulated.
+    pub zero_bits: u8,
+    /// By how many bits a simulated chip's sweep is thinned; 0 on hardware.
+    pub scale_bits: u8,
+    /// The ticket, as a power of two.
+    pub ticket_bits: u8,
+    /// Hashes that one chip makes a clock: its small cores, as the expected rate counts them.
+    pub small_cores: u32,
+}
+
+/// The decider of one machine.
+#[derive(Debug)]
+pub struct Brain {
+    pub(crate) plan: Plan,
+    pub(crate) mining: bool,
+    pub(crate) thermal: Option<Thermal>,
+    pub(crate) chains: Vec<Chain>,
+    supply: Option<Supply>,
+    pub(crate) failover: Failover,
+    pub(crate) schedule: Schedule,
+    pub(crate) faults: Faults,
+    pub(crate) tallies: BTreeMap<ChainId, Tally>,
+    pub(crate) best: Option<Difficulty>,
+    /// Hands that are no chain of the product (CPU threads), with their epoch.
+    free_hands: BTreeMap<ChainId, Duration>,
+    /// The newest job of each upstream that is not mined for yet.
+    waiting_jobs: BTreeMap<UpstreamId, Job>,
+    pending: BTreeMap<ShareId, UpstreamId>,
+    /// Faults that end by not being told again, and when.
+    passing: BTreeMap<(FaultCode, String), Time>,
+    duty_told: Option<(Percent, Time)>,
+    orders: VecDeque<Order>,
+    last: Time,
+}
+
+impl Brain {
+    /// Nothing is known: fans full, chips in reset, nothing on.
+    #[must_use]
+    pub fn new(now: Time, plan: Plan) -> Brain {
+        let boards = plan.product.map_or(&[][..], |p| p.hashboards);
+        let limits = plan.product.map(|p| p.limits);
+        let chain = |(i, b): (u8, &model::Hashboard)| limits.map(|l| Chain::new(ChainId(i), u32::from(b.chain.chips), l));
+        let mut brain = Brain {
+            plan,
+            mining: plan.autostart,
+            thermal: plan.product.map(|p| Thermal::new(now, p)),
+            chains: (0u8..).zip(boards).filter_map(chain).collect(),
+            supply: limits.map(|l| Supply::new(l.rail_start.max(l.rail_nominal))),
+            failover: Failover::new(plan.upstreams),
+            schedule: Schedule::default(),
+            faults: Faults::default(),
+            tallies: BTreeMap::new(),
+            best: None,
+            free_hands: BTreeMap::new(),
+            waiting_jobs: BTreeMap::new(),
+            pending: BTreeMap::new(),
+            passing: BTreeMap::new(),
+            duty_told: None,
+            orders: VecDeque::new(),
+            last: now,
+        };
+        let held = brain.chains.iter().map(|c| Order::Reset { chain: c.id, held: true }).collect::<Vec<_>>();
+        held.into_iter().for_each(|o| brain.order(o));
+        if plan.upstreams == 0 {
+            brain.faults.raise(FaultCode::NoUpstream, "settings", "neither an upstream nor a coin is set");
+        }
+        brain.decide(now);
+        brain
+    }
+
+    /// Something happened.
+    pub fn tell(&mut self, now: Time, fact: Fact) {
+        let now = now.max(self.last);
+        let mut orders = Vec::new();
+        let (faults, o) = (&mut self.faults, &mut orders);
+        match fact {
+            Fact::Command(Command::Start) => {
+                self.mining = true;
+                self.thermal.iter_mut().for_each(Thermal::release_latches);
+            }
+            Fact::Command(Command::Stop) => self.mining = false,
+            Fact::UpstreamReady(u) => self.failover.ready(now, u, faults),
+            Fact::UpstreamFailed { upstream, code, detail } => {
+                self.waiting_jobs.remove(&upstream);
+                self.failover.failed(now, upstream, code, &detail, faults, o);
+            }
+            Fact::Job(job) => self.job(now, job, o),
+            Fact::Verdict { share, verdict } => {
+                if let Some(upstream) = self.pending.remove(&share) {
+                    self.failover.verdict(now, upstream, &verdict, faults, o);
+                }
+            }
+            Fact::Nonce(nonce) => self.nonce(now, &nonce, o),
+            Fact::HardwareError(chain) => {
+                if let Some(t) = self.tallies.get_mut(&chain) {
+                    t.hardware_error(now);
+                }
+            }
+            Fact::ChainCounted { chain, chips } => {
+                if let Some(c) = chain_mut(&mut self.chains, chain) {
+                    c.counted(now, chips, faults, o);
+                }
+            }
+            Fact::ChainReady(chain) => chain_mut(&mut self.chains, chain).into_iter().for_each(|c| c.ready(now)),
+            Fact::ChainClock { chain, clock } => {
+                chain_mut(&mut self.chains, chain).into_iter().for_each(|c| c.clocked(clock));
+            }
+            Fact::ChainHashing { chain, epoch } => match chain_mut(&mut self.chains, chain) {
+                Some(c) => c.hashing(now, epoch, o),
+                None => drop(self.free_hands.insert(chain, epoch)),
+            },
+            Fact::ChainFailed { chain, code, detail } => match chain_mut(&mut self.chains, chain) {
+                Some(c) => c.failed(now, code, &detail, faults, o),
+                None => {
+                    self.free_hands.remove(&chain);
+                    let _took_work = self.schedule.hand_off(chain);
+                    faults.raise(code, &format!("chain {}", chain.0), &detail);
+                }
+            },
+            Fact::ChainNoise { chain, frame_errors, frames } => {
+                let detail = format!("{frame_errors} of {frames} frames had a wrong checksum");
+                self.passing(now, FaultCode::ChainNoise, format!("chain {}", chain.0), &detail);
+            }
+            // What was lost is made good by each controller's own time limit; here it is only shown.
+            Fact::OrdersLost { place, count } => {
+                self.passing(now, FaultCode::QueueFull, place, &format!("{count} orders were not taken"));
+            }
+            Fact::Temperature { sensor, value, .. } => {
+                self.thermal.iter_mut().for_each(|t| t.temperature(now, sensor, value.clone()));
+            }
+            Fact::FanSpeed { fan, value } => self.thermal.iter_mut().for_each(|t| t.fan(now, fan, value.clone())),
+            Fact::Supply(value) => {
+                if let Some(s) = &mut self.supply {
+                    s.told(now, value, faults, o);
+                }
+            }
+            Fact::Rail { chain, value } => {
+                if let Some(c) = chain_mut(&mut self.chains, chain) {
+                    c.rail(now, value, faults, o);
+                }
+            }
+        }
+        orders.into_iter().for_each(|o| self.order(o));
+        self.decide(now);
+    }
+
+    /// Time alone passed.
+    pub fn tick(&mut self, now: Time) {
+        self.decide(now.max(self.last));
+    }
+
+    /// What is to be done next; `None` where nothing is.
+    pub fn next_order(&mut self) -> Option<Order> {
+        self.orders.pop_front()
+    }
+
+    /// When [`Brain::tick`] is due at latest.
+    #[must_use]
+    pub fn wake_at(&self) -> Time {
+        if !self.orders.is_empty() {
+            return self.last;
+        }
+        let parts = [
+            self.thermal.as_ref().map_or(Time::NEVER, Thermal::wake_at),
+            self.supply.as_ref().map_or(Time::NEVER, Supply::wake_at),
+            self.failover.wake_at(),
+            self.schedule.wake_at(),
+        ];
+        let chains = self.chains.iter().map(|c| c.wake_at(self.schedule.work_since(c.id)));
+        // What was due by `last` was decided then; it is not due again.
+        let due = parts.into_iter().chain(chains).filter(|t| *t > self.last).min();
+        due.unwrap_or(Time::NEVER).min(self.last + TICK)
+    }
+
+    /// Whether shares of this job still count.
+    #[must_use]
+    pub fn is_active(&self, job: JobId) -> bool {
+        self.schedule.is_active(job)
+    }
+
+    /// The one place where the controllers meet. Precedence: thermal > bringup > schedule. What heat forbids no chain starts, and what is
+    /// not hashing gets no work.
+    fn decide(&mut self, now: Time) {
+        self.last = now;
+        let mut orders = Vec::new();
+        let allowed = self.mining && self.plan.upstreams > 0;
+
+        if let (Some(thermal), Some(supply)) = (&mut self.thermal, &mut self.supply) {
+            let powered: Vec<bool> = self.chains.iter().map(Chain::is_powered).collect();
+            thermal.tick(now, &powered, &mut self.faults);
+            let (mut wanted, mut cut) = (false, false);
+            for (i, chain) in self.chains.iter_mut().enumerate() {
+                let clock = match thermal.permit(now, i) {
+                    Permit::Run(clock) => Some(clock),
+                    Permit::Heat | Permit::Latched | Permit::NoProof => None,
+                };
+                if supply.is_surely_off() {
+                    chain.supply_is_off();
+                }
+                let want = Want {
+                    clock: clock.filter(|_| allowed),
+                    supply: supply.is_on(),
+                    work_since: self.schedule.work_since(chain.id),
+                };
+                chain.tick(now, want, &mut self.faults, &mut orders);
+                wanted |= chain.needs_supply();
+                cut |= chain.needs_cut(clock.is_some());
+            }
+            supply.tick(now, wanted, cut, &mut self.faults, &mut orders);
+            let duty = thermal.duty();
+            let (told, at) = self.duty_told.unwrap_or((Percent(-DUTY_STEP), now));
+            let moved = (told.0 - duty.0).abs() >= DUTY_STEP || (duty != told && (duty.0 >= 100.0 || told.0 >= 100.0));
+            if moved || now.since(at) >= DUTY_AGAIN {
+                self.duty_told = Some((duty, now));
+                // Air before anything else.
+                orders.insert(0, Order::Duty(duty));
+            }
+        }
+
+        self.failover.tick(now, allowed, &mut self.faults, &mut orders);
+        self.follow_upstream(now, &mut orders);
+        self.follow_hands(now, allowed, &mut orders);
+        while let Some(work) = self.schedule.next_due(now) {
+            orders.push(Order::Work(work));
+        }
+        for (chain, tally) in &self.tallies {
+            let place = format!("chain {}", chain.0);
+            let errs = tally.errs(now, self.faults.has(FaultCode::HardwareErrors, &place));
+            let detail = "more than one nonce in twenty was wrong in the last ten minutes";
+            self.faults.set(errs, FaultCode::HardwareErrors, &place, detail);
+        }
+        let faults = &mut self.faults;
+        self.passing.retain(|(code, place), ends| {
+            let there = *ends > now;
+            if !there {
+                faults.clear(*code, place);
+            }
+            there
+        });
+        orders.extend(self.faults.take_changes());
+        orders.into_iter().for_each(|o| self.order(o));
+    }
+
+    fn follow_upstream(&mut self, now: Time, orders: &mut Vec<Order>) {
+        let active = self.failover.active();
+        if self.schedule.upstream().is_some_and(|u| Some(u) != active) {
+            self.schedule.forget_jobs();
+        }
+        if let Some(job) = active.and_then(|u| self.waiting_jobs.remove(&u))
+            && let Err(why) = self.schedule.job(now, job)
+            && let Some(upstream) = active
+        {
+            self.failover.failed(now, upstream, FaultCode::UpstreamProtocol, &why.to_string(), &mut self.faults, orders);
+        }
+    }
+
+    fn follow_hands(&mut self, now: Time, allowed: bool, orders: &mut Vec<Order>) {
+        let on = self.chains.iter().filter(|c| c.is_hashing()).map(|c| (c.id, c.epoch));
+        let free = self.free_hands.iter().map(|(id, epoch)| (*id, *epoch));
+        for (id, epoch) in on.chain(free.filter(|_| allowed)) {
+            self.schedule.hand_on(now, id, epoch);
+            self.tallies.entry(id).or_default().since.get_or_insert(now);
+        }
+        for chain in self.chains.iter().filter(|c| !c.is_hashing()) {
+            let _took_work = self.schedule.hand_off(chain.id);
+        }
+        for id in self.free_hands.keys().filter(|_| !allowed) {
+            if self.schedule.hand_off(*id) {
+                orders.push(Order::StopChain(*id));
+            }
+        }
+    }
+
+    fn job(&mut self, now: Time, job: Job, orders: &mut Vec<Order>) {
+        let upstream = job.upstream;
+        let model::JobBody::Coinbase(body) = &job.body;
+        if let Err(why) = body.check() {
+            let code = FaultCode::UpstreamProtocol;
+            self.failover.failed(now, upstream, code, &format!("take job '{}': {why}", job.name), &mut self.faults, orders);
+            self.waiting_jobs.remove(&upstream);
+        } else if self.failover.job(now, upstream, &mut self.faults) {
+            self.waiting_jobs.insert(upstream, job);
+        }
+    }
+
+    fn nonce(&mut self, now: Time, nonce: &Nonce, orders: &mut Vec<Order>) {
+        let Some(tally) = self.tallies.get_mut(&nonce.chain) else { return };
+        if let Some(chain) = chain_mut(&mut self.chains, nonce.chain) {
+            chain.nonce(now, &mut self.faults);
+        }
+        match self.schedule.nonce(nonce) {
+            Found::Duplicate | Found::Unknown => {}
+            Found::Wrong => tally.hardware_error(now),
+            Found::Nonce => tally.nonce(now),
+            Found::Share(share) => {
+                tally.nonce(now);
+                if self.best.is_none_or(|b| share.reached.to_f64() > b.to_f64()) {
+                    self.best = Some(share.reached);
+                }
+                self.pending.insert(share.id, share.upstream);
+                if self.pending.len() > SHARES_PENDING {
+                    self.pending.pop_first();
+                }
+                orders.push(Order::Submit(share));
+            }
+        }
+    }
+
+    /// A fault that is told when it happens and never when it ends.
+    fn passing(&mut self, now: Time, code: FaultCode, place: String, detail: &str) {
+        self.faults.raise(code, &place, detail);
+        self.passing.insert((code, place), now + PASSING);
+    }
+
+    fn order(&mut self, order: Order) {
+        if let Some(limits) = self.plan.product.map(|p| p.limits) {
+            guard(&order, &limits);
+        }
+        self.orders.push_back(order);
+    }
+}
+
+/// The last look at an order before it leaves: nothing beyond the board's limits, whatever the controllers think.
+fn guard(order: &Order, limits: &Limits) {
+    match order {
+        Order::Supply(Some(volt)) | Order::Rail { volt: Some(volt), .. } => {
+            assert!(volt.0 > 0.0, "a rail of {volt}");
+            assert!(*volt <= limits.rail_max, "a rail of {volt} is above {}", limits.rail_max);
+        }
+        Order::Clock { clock, .. } => {
+            assert!(*clock >= limits.clock_min, "a clock of {clock} is below {}", limits.clock_min);
+            assert!(*clock <= limits.clock_max, "a clock of {clock} is above {}", limits.clock_max);
+        }
+        Order::Duty(duty) => assert!((0.0..=100.0).contains(&duty.0), "a duty of {duty}"),
+        _ => {}
+    }
+}
+
+fn chain_mut(chains: &mut [Chain], id: ChainId) -> Option<&mut Chain> {
+    chains.get_mut(usize::from(id.0))
+}
+
+#[cfg(test)]
+#[path = "brain_tests.rs"]
+mod tests;

@@ -1,0 +1,290 @@
+//! The brain as a whole: precedence, bad input, and what no sequence of facts may lead to.
+
+use super::*;
+use crate::testing::{LIMITS, PRODUCT, body, job};
+use model::{Celsius, FanId, Hash, JobBody, Megahertz, Reject, Rpm, SensorId, Status, Verdict, Volt};
+use proptest::prelude::*;
+
+const PLAN: Plan = Plan {
+    product: Some(&PRODUCT),
+    upstreams: 2,
+    autostart: true,
+    zero_bits: 0,
+    scale_bits: 4,
+    ticket_bits: 8,
+    small_cores: 512,
+};
+
+/// A rig that obeys at once, and keeps what was ordered.
+struct Rig {
+    brain: Brain,
+    now: Time,
+    orders: Vec<Order>,
+    board: Result<f64, String>,
+    rails: [Option<Volt>; 2],
+    supply: Option<Volt>,
+    obeys_rail_off: bool,
+}
+
+impl Rig {
+    fn new(plan: Plan) -> Rig {
+        let brain = Brain::new(Time::ZERO, plan);
+        Rig { brain, now: Time::ZERO, orders: vec![], board: Ok(40.0), rails: [None; 2], supply: None, obeys_rail_off: true }
+    }
+    fn tell(&mut self, fact: Fact) {
+        self.brain.tell(self.now, fact);
+        while let Some(order) = self.brain.next_order() {
+            self.orders.push(order.clone());
+            let answer = |r: &mut Rig, f: Fact| r.brain.tell(r.now, f);
+            match order {
+                Order::Supply(v) => {
+                    self.supply = v;
+                    if v.is_none() {
+                        self.rails = [None; 2];
+                    }
+                    answer(self, Fact::Supply(Ok(v)));
+                }
+                Order::Rail { chain, volt: None } if !self.obeys_rail_off => {
+                    answer(self, Fact::Rail { chain, value: Err("no answer".to_owned()) });
+                }
+                Order::Rail { chain, volt } => {
+                    self.rails[usize::from(chain.0)] = volt;
+                    answer(self, Fact::Rail { chain, value: Ok(volt) });
+                }
+                Order::StartChain(chain) => {
+                    answer(self, Fact::ChainCounted { chain, chips: 12 });
+                    answer(self, Fact::ChainReady(chain));
+                }
+                Order::Clock { chain, clock } => {
+                    answer(self, Fact::ChainClock { chain, clock });
+                    answer(self, Fact::ChainHashing { chain, epoch: Duration::from_secs(2) });
+                }
+                Order::Connect(u) => {
+                    answer(self, Fact::UpstreamReady(u));
+                    answer(self, Fact::Job(job(100 + u64::from(u.0), u.0, true)));
+                }
+                Order::Work(w) => answer(
+                    self,
+                    Fact::Nonce(Nonce {
+                        work: w.id,
+                        chain: w.chain,
+                        chip: None,
+                        nonce: 1,
+                        version: w.header.version,
+                        hash: Hash([0; 32]),
+                    }),
+                ),
+                Order::Submit(share) => answer(self, Fact::Verdict { share: share.id, verdict: Verdict::Accepted }),
+                _ => {}
+            }
+        }
+    }
+    fn run(&mut self, seconds: u64) {
+        for _ in 0..seconds {
+            self.now = self.now + Duration::from_secs(1);
+            for id in 0..4 {
+                let value = self.board.clone().map(Celsius);
+                self.tell(Fact::Temperature { sensor: SensorId(id), chain: ChainId(id / 2), value });
+            }
+            for id in 0..2 {
+                self.tell(Fact::FanSpeed { fan: FanId(id), value: Ok(Some(Rpm(6000.0))) });
+            }
+        }
+    }
+    fn status(&self) -> Status {
+        let mut s = Status::default();
+        self.brain.describe(self.now, &mut s);
+        s
+    }
+    fn has(&self, code: FaultCode) -> bool {
+        self.brain.faults.iter().any(|f| f.code == code)
+    }
+}
+
+#[test]
+fn it_comes_to_mine_and_says_so() {
+    let mut r = Rig::new(PLAN);
+    r.run(120);
+    let s = r.status();
+    assert!(s.chains.iter().all(|c| c.state == model::ChainState::Hashing && c.chips == 12 && c.volts == 13.0));
+    assert!(s.shares.accepted > 50);
+    assert_eq!(s.shares.rejected, 0);
+    assert!(s.upstreams[0].active);
+    assert!(s.hashes_per_second > 0.0);
+    assert!((s.expected_hashes_per_second - 2.0 * 12.0 * 500e6 * 512.0).abs() < 1.0);
+    assert_eq!(s.chains[1].chip_celsius, Some(55.0));
+    assert_eq!(s.chains[1].sensors[1].place, "chain 1 outlet");
+    assert_eq!(s.faults, []);
+}
+
+#[test]
+fn without_an_upstream_hash_power_stays_off() {
+    let mut r = Rig::new(Plan { upstreams: 0, ..PLAN });
+    r.tell(Fact::Command(Command::Start));
+    r.run(300);
+    assert!(r.has(FaultCode::NoUpstream));
+    assert!(!r.orders.iter().any(|o| matches!(o, Order::Supply(_) | Order::Rail { .. } | Order::Work(_) | Order::Connect(_))));
+    assert!(!Rig::new(PLAN).has(FaultCode::NoUpstream));
+}
+
+#[test]
+fn stop_and_start_by_a_person() {
+    let mut r = Rig::new(PLAN);
+    r.run(60);
+    r.tell(Fact::Command(Command::Stop));
+    assert_eq!((r.rails, r.supply), ([None; 2], None));
+    r.run(60);
+    assert_eq!(r.supply, None);
+    r.tell(Fact::Command(Command::Start));
+    r.run(60);
+    assert_eq!(r.rails, [Some(Volt(13.0)); 2]);
+}
+
+#[test]
+fn danger_cuts_within_the_same_call_and_unknown_chains_are_no_panic() {
+    let mut r = Rig::new(PLAN);
+    r.run(60);
+    r.tell(Fact::Temperature { sensor: SensorId(0), chain: ChainId(0), value: Ok(Celsius(81.0)) });
+    assert_eq!(r.rails, [None, Some(Volt(13.0))]);
+    assert_eq!(r.status().chains[0].state, model::ChainState::Cooling);
+    r.tell(Fact::ChainCounted { chain: ChainId(200), chips: 1 });
+    r.tell(Fact::ChainFailed { chain: ChainId(200), code: FaultCode::ChainSilent, detail: String::new() });
+    r.tell(Fact::Temperature { sensor: SensorId(200), chain: ChainId(9), value: Ok(Celsius(500.0)) });
+    r.tell(Fact::FanSpeed { fan: FanId(9), value: Err(String::new()) });
+}
+
+#[test]
+fn a_lost_bus_stops_hashing_within_40_s_even_if_no_regulator_obeys() {
+    let mut r = Rig::new(PLAN);
+    r.run(60);
+    r.board = Err("nothing answers".to_owned());
+    r.obeys_rail_off = false;
+    r.run(31);
+    assert_eq!(r.supply, None, "the supply is the last switch");
+    r.run(300);
+    assert_eq!(r.supply, None);
+    assert!(r.has(FaultCode::RailFailed));
+    r.board = Ok(40.0);
+    r.obeys_rail_off = true;
+    r.run(120);
+    assert_eq!(r.rails, [Some(Volt(13.0)); 2], "and back again");
+}
+
+#[test]
+fn a_job_with_a_malformed_branch_moves_on_to_the_next_upstream() {
+    let mut r = Rig::new(PLAN);
+    r.run(60);
+    let mut b = body();
+    b.branch = vec![Hash([0; 32]); 40];
+    r.tell(Fact::Job(Job { body: JobBody::Coinbase(b), ..job(500, 0, true) }));
+    assert!(r.orders.contains(&Order::Disconnect(UpstreamId(0))));
+    assert!(r.status().upstreams[1].active);
+    assert!(r.has(FaultCode::UpstreamProtocol));
+    r.run(60);
+    assert!(r.status().upstreams[0].active, "back when it is well again");
+    assert!(!r.has(FaultCode::UpstreamProtocol));
+}
+
+#[test]
+fn no_share_of_a_superseded_or_foreign_job_is_sent() {
+    let mut r = Rig::new(PLAN);
+    r.run(60);
+    let work = r.orders.iter().rev().find_map(|o| if let Order::Work(w) = o { Some(w.clone()) } else { None }).expect("work");
+    r.tell(Fact::Job(job(600, 0, true)));
+    let before = r.orders.len();
+    let nonce =
+        Nonce { work: work.id, chain: work.chain, chip: None, nonce: 77, version: work.header.version, hash: Hash([0; 32]) };
+    r.tell(Fact::Nonce(nonce));
+    r.tell(Fact::Verdict { share: ShareId(u64::MAX), verdict: Verdict::Rejected(Reject::Duplicate) });
+    assert!(!r.orders[before..].iter().any(|o| matches!(o, Order::Submit(_))));
+    assert!(!r.brain.is_active(work.job));
+    assert!(r.brain.is_active(JobId(600)));
+}
+
+#[test]
+fn noise_and_lost_orders_are_shown_and_pass() {
+    let mut r = Rig::new(PLAN);
+    r.run(60);
+    r.tell(Fact::ChainNoise { chain: ChainId(0), frame_errors: 30, frames: 100 });
+    r.tell(Fact::OrdersLost { place: "chain 0".to_owned(), count: 3 });
+    assert!(r.has(FaultCode::ChainNoise));
+    assert!(r.has(FaultCode::QueueFull));
+    r.run(61);
+    assert_eq!(r.status().faults, []);
+}
+
+#[test]
+fn cpu_threads_are_hands_without_a_board() {
+    let mut r = Rig::new(Plan { product: None, ..PLAN });
+    r.tell(Fact::ChainHashing { chain: ChainId(0), epoch: Duration::from_secs(60) });
+    r.run(5);
+    assert!(r.orders.iter().any(|o| matches!(o, Order::Submit(_))));
+    r.tell(Fact::Command(Command::Stop));
+    assert!(r.orders.contains(&Order::StopChain(ChainId(0))));
+}
+
+#[test]
+#[should_panic(expected = "is above")]
+fn the_guard_stands_behind_every_controller() {
+    guard(&Order::Rail { chain: ChainId(0), volt: Some(Volt(15.01)) }, &LIMITS);
+}
+
+fn any_fact() -> impl Strategy<Value = Fact> {
+    let celsius = prop_oneof![4 => 20.0..90.0, 1 => -100.0..200.0, 1 => Just(f64::NAN)];
+    let volt = prop_oneof![Just(None), Just(Some(14.0)), Just(Some(13.0)), Just(Some(99.0)), Just(Some(f64::NAN))];
+    let lost = |ok: bool| if ok { Ok(()) } else { Err("lost".to_owned()) };
+    let chain = (0u8..4).prop_map(ChainId);
+    prop_oneof![
+        12 => (0u8..5, celsius, proptest::bool::weighted(0.9)).prop_map(move |(id, c, ok)| Fact::Temperature {
+            sensor: SensorId(id), chain: ChainId(id / 2), value: lost(ok).map(|()| Celsius(c)) }),
+        6 => (0u8..3, 0.0..7000.0f64, proptest::bool::weighted(0.9)).prop_map(move |(id, rpm, ok)| Fact::FanSpeed {
+            fan: FanId(id), value: lost(ok).map(|()| Some(Rpm(rpm))) }),
+        4 => (chain.clone(), volt.clone(), proptest::bool::weighted(0.9)).prop_map(move |(chain, v, ok)| Fact::Rail {
+            chain, value: lost(ok).map(|()| v.map(Volt)) }),
+        3 => volt.prop_map(|v| Fact::Supply(Ok(v.map(Volt)))),
+        1 => Just(Fact::Supply(Err("lost".to_owned()))),
+        2 => (chain.clone(), 0u32..200).prop_map(|(chain, chips)| Fact::ChainCounted { chain, chips }),
+        2 => chain.clone().prop_map(Fact::ChainReady),
+        2 => (chain.clone(), 0.0..1e9f64).prop_map(|(chain, c)| Fact::ChainClock { chain, clock: Megahertz(c) }),
+        3 => (chain.clone(), 0u64..5000).prop_map(|(chain, ms)| Fact::ChainHashing { chain, epoch: Duration::from_millis(ms) }),
+        1 => chain.prop_map(|chain| Fact::ChainFailed { chain, code: FaultCode::ChainSilent, detail: String::new() }),
+        2 => (0u8..3).prop_map(|u| Fact::UpstreamReady(UpstreamId(u))),
+        2 => (0u64..50, 0u8..3, any::<bool>()).prop_map(|(id, u, clean)| Fact::Job(job(id, u, clean))),
+        1 => any::<bool>().prop_map(|start| Fact::Command(if start { Command::Start } else { Command::Stop })),
+    ]
+}
+
+proptest! {
+    /// The limits are looked at here again, apart from the guard, and the age of readings by a book of our own.
+    #[test]
+    fn no_facts_lead_beyond_the_limits(steps in proptest::collection::vec((0u64..4000, any_fact()), 1..400)) {
+        let mut brain = Brain::new(Time::ZERO, PLAN);
+        let (mut now, mut read, mut rails) = (Time::ZERO, [None::<Time>; 4], [None::<Volt>; 2]);
+        for (ms, fact) in steps {
+            now = now + Duration::from_millis(ms);
+            if let Fact::Temperature { sensor, value: Ok(c), .. } = &fact
+                && (1.0..=125.0).contains(&c.0)
+                && let Some(at) = read.get_mut(usize::from(sensor.0))
+            {
+                *at = Some(now);
+            }
+            brain.tell(now, fact);
+            while let Some(order) = brain.next_order() {
+                match order {
+                    Order::Rail { chain, volt } => rails[usize::from(chain.0)] = volt,
+                    Order::Clock { clock, .. } => prop_assert!(clock <= LIMITS.clock_max && clock >= LIMITS.clock_min),
+                    Order::Duty(d) => prop_assert!((LIMITS.duty_min.0..=100.0).contains(&d.0)),
+                    Order::Supply(v) => prop_assert!(v.is_none_or(|v| v <= LIMITS.rail_max)),
+                    _ => {}
+                }
+            }
+            prop_assert!(brain.wake_at() > now);
+            for (i, rail) in rails.iter().enumerate().filter(|(_, r)| r.is_some()) {
+                prop_assert!(rail.is_none_or(|v| v <= LIMITS.rail_max));
+                for at in &read[2 * i..2 * i + 2] {
+                    prop_assert!(at.is_some_and(|t| now.since(t) <= LIMITS.reading_age_max * 3), "chain {i} is on, unknown");
+                }
+            }
+        }
+    }
+}

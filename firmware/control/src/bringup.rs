@@ -1,0 +1,431 @@
+//! One chain from off to hashing and back, each by itself: a chain that fails leaves the others alone.
+//!
+//! Every wait has a limit and every failure a code. Not here: whether the chain may run at all (`thermal` and the user decide; the
+//! chain is told `want`), the shared supply (`supply`), work (`schedule`).
+
+use crate::{Order, faults::Faults};
+use model::{ChainId, FaultCode, Limits, Megahertz, Time, Volt};
+use std::time::Duration;
+
+/// The times of a chain's start.
+#[derive(Clone, Copy, Debug)]
+pub struct Timing {
+    /// Rail on, chips in reset. Above the 100 ms that chips need their reset low.
+    pub rail_settle: Duration,
+    /// From the release of reset to the first byte.
+    pub after_release: Duration,
+    /// A regulator's answer: three tries of its protocol, 1 s apart, and some.
+    pub rail_limit: Duration,
+    /// For the count: a 126-chip chain answers in 0.5 s.
+    pub count_limit: Duration,
+    /// For addressing and set-up: 126 chips at 60 ms and more.
+    pub ready_limit: Duration,
+    /// For the ramp.
+    pub ramp_limit: Duration,
+    /// Without any nonce while it has work.
+    pub silence_limit: Duration,
+    /// For a regulator to say that it is off, before the supply is cut.
+    pub off_limit: Duration,
+}
+
+/// The times that are used.
+pub const TIMING: Timing = Timing {
+    rail_settle: Duration::from_secs(1),
+    after_release: Duration::from_millis(100),
+    rail_limit: Duration::from_secs(10),
+    count_limit: Duration::from_secs(10),
+    ready_limit: Duration::from_secs(60),
+    ramp_limit: Duration::from_secs(60),
+    silence_limit: Duration::from_secs(30),
+    off_limit: Duration::from_secs(5),
+};
+
+/// Tries before a chain is given up for a while.
+const ATTEMPTS: u32 = 3;
+/// Wait after a first failure, doubled by each further one.
+const REST_FIRST: Duration = Duration::from_secs(2);
+/// A chain that was given up is tried again this often.
+const RETRY: Duration = Duration::from_secs(60);
+
+/// ```text
+///  Off ─want─▶ SupplyOn ─supply─▶ RailStart ─told─▶ Settling ─1 s, release─▶ Released ─100 ms─▶ Counting
+///                  ▲    reset held, rail_start                                                     │ counted
+///                  │ wait                                                                          ▼
+///  Failed ◀─3 ×─ Resting ◀── any failure or limit ── Hashing ◀─told─ Lowering ◀─at clock─ Ramping ◀─ Readying
+///     └─ 60 s ─▶ SupplyOn                                       rail_nominal        clock_nominal
+///  Any of them: not wanted ─▶ rail off, reset held, Off.
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Stage {
+    /// Not wanted.
+    Off,
+    /// Waits for the supply.
+    SupplyOn,
+    /// Rail ordered, chips in reset.
+    RailStart {
+        /// Its limit.
+        by: Time,
+    },
+    /// Rail on, chips in reset.
+    Settling {
+        /// Its end.
+        until: Time,
+    },
+    /// Reset released.
+    Released {
+        /// Its end.
+        until: Time,
+    },
+    /// Chips are being found.
+    Counting {
+        /// Its limit.
+        by: Time,
+    },
+    /// Chips are being addressed and set up.
+    Readying {
+        /// Its limit.
+        by: Time,
+    },
+    /// The clock rises.
+    Ramping {
+        /// Its limit.
+        by: Time,
+    },
+    /// The rail goes from its start to its nominal voltage.
+    Lowering {
+        /// Its limit.
+        by: Time,
+    },
+    /// At work.
+    Hashing {
+        /// Since when.
+        since: Time,
+    },
+    /// Between two tries.
+    Resting {
+        /// Its end.
+        until: Time,
+    },
+    /// Given up for a while.
+    Failed {
+        /// The next try.
+        until: Time,
+    },
+}
+
+/// What a chain is to do, as `brain` sees it now.
+#[derive(Clone, Copy, Debug)]
+pub struct Want {
+    /// The clock that heat allows; `None`: off.
+    pub clock: Option<Megahertz>,
+    /// Whether the supply is on.
+    pub supply: bool,
+    /// Since when the chain has had work without a gap.
+    pub work_since: Option<Time>,
+}
+
+/// One chain's controller.
+#[derive(Debug)]
+pub struct Chain {
+    /// Which.
+    pub id: ChainId,
+    /// Chips that answered.
+    pub chips: u32,
+    /// Chips that should.
+    pub expected: u32,
+    /// The clock now.
+    pub clock: Megahertz,
+    /// The rail as last told; `None` off.
+    pub rail: Option<Volt>,
+    /// How long one work lasts at this clock.
+    pub epoch: Duration,
+    limits: Limits,
+    stage: Stage,
+    attempts: u32,
+    clock_told: Option<Megahertz>,
+    last_nonce: Time,
+    /// Until when the regulator should have said that it is off.
+    off_by: Option<Time>,
+    /// The regulator refused to switch off.
+    off_refused: bool,
+    raised: Option<FaultCode>,
+    place: String,
+}
+
+impl Chain {
+    /// A chain that is off.
+    #[must_use]
+    pub fn new(id: ChainId, chips: u32, limits: Limits) -> Chain {
+        Chain {
+            id,
+            chips: 0,
+            expected: chips,
+            clock: Megahertz(0.0),
+            rail: None,
+            epoch: Duration::ZERO,
+            limits,
+            stage: Stage::Off,
+            attempts: 0,
+            clock_told: None,
+            last_nonce: Time::ZERO,
+            off_by: None,
+            off_refused: false,
+            raised: None,
+            place: format!("chain {}", id.0),
+        }
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn stage(&self) -> Stage {
+        self.stage
+    }
+
+    /// Whether it takes work.
+    #[must_use]
+    pub fn is_hashing(&self) -> bool {
+        matches!(self.stage, Stage::Hashing { .. })
+    }
+
+    /// Whether it has, or may have, a rail.
+    #[must_use]
+    pub fn is_powered(&self) -> bool {
+        self.is_on() || self.off_by.is_some() || self.rail.is_some()
+    }
+
+    /// Whether it needs the supply: it starts, runs, waits for its next start, or for its regulator to say that it is off.
+    #[must_use]
+    pub fn needs_supply(&self) -> bool {
+        let waits = self.stage == Stage::SupplyOn || matches!(self.stage, Stage::Resting { .. });
+        self.is_on() || waits || (self.off_by.is_some() && !self.off_refused)
+    }
+
+    /// Whether its rail cannot be shown to be off. One that was never seen on is left to its own, as long as heat `permits` it.
+    #[must_use]
+    pub fn needs_cut(&self, permits: bool) -> bool {
+        self.off_refused && !self.is_on() && (self.rail.is_some() || !permits)
+    }
+
+    /// The supply is off beyond doubt, so this rail is.
+    pub fn supply_is_off(&mut self) {
+        self.rail = None;
+        self.off_by = None;
+        self.off_refused = false;
+    }
+
+    /// A nonce came, whatever it is worth.
+    pub fn nonce(&mut self, now: Time, faults: &mut Faults) {
+        if self.is_hashing() {
+            self.last_nonce = now;
+            self.attempts = 0;
+            self.recovered(faults);
+        }
+    }
+
+    /// The chain was counted.
+    pub fn counted(&mut self, now: Time, chips: u32, faults: &mut Faults, orders: &mut Vec<Order>) {
+        if !matches!(self.stage, Stage::Counting { .. }) {
+            return;
+        }
+        self.chips = chips;
+        if chips == 0 {
+            return self.fail(now, FaultCode::ChainMissing, "no chip answered", faults, orders);
+        }
+        let detail = format!("{chips} of {} chips answered", self.expected);
+        faults.set(chips < self.expected, FaultCode::ChainShort, &self.place, &detail);
+        self.stage = Stage::Readying { by: now + TIMING.ready_limit };
+    }
+
+    /// The chain is set up.
+    pub fn ready(&mut self, now: Time) {
+        if matches!(self.stage, Stage::Readying { .. }) {
+            self.stage = Stage::Ramping { by: now + TIMING.ramp_limit };
+        }
+    }
+
+    /// A ramp step was made.
+    pub fn clocked(&mut self, clock: Megahertz) {
+        if self.is_on() {
+            self.clock = clock;
+        }
+    }
+
+    /// The ordered clock is reached.
+    pub fn hashing(&mut self, now: Time, epoch: Duration, orders: &mut Vec<Order>) {
+        match self.stage {
+            Stage::Ramping { .. } if self.clock_told.is_some() => {
+                self.epoch = epoch;
+                self.stage = Stage::Lowering { by: now + TIMING.rail_limit };
+                orders.push(Order::Rail { chain: self.id, volt: Some(self.limits.rail_nominal) });
+            }
+            Stage::Lowering { .. } | Stage::Hashing { .. } => self.epoch = epoch,
+            _ => {}
+        }
+    }
+
+    /// The hand says that the chain failed.
+    pub fn failed(&mut self, now: Time, code: FaultCode, detail: &str, faults: &mut Faults, orders: &mut Vec<Order>) {
+        if self.is_on() {
+            self.fail(now, code, detail, faults, orders);
+        }
+    }
+
+    /// The regulator reported.
+    pub fn rail(&mut self, now: Time, value: Result<Option<Volt>, String>, faults: &mut Faults, orders: &mut Vec<Order>) {
+        match (value, self.stage) {
+            (Err(why), _) if self.is_on() => self.fail(now, FaultCode::RailFailed, &why, faults, orders),
+            (Err(why), _) => {
+                faults.raise(FaultCode::RailFailed, &self.place, &why);
+                self.raised = Some(FaultCode::RailFailed);
+                self.off_refused = true;
+            }
+            (Ok(Some(v)), _) if self.is_on() && !(0.0..=self.limits.rail_max.0).contains(&v.0) => {
+                self.rail = Some(self.limits.rail_max);
+                self.fail(now, FaultCode::RailFailed, &format!("its rail is at {v}"), faults, orders);
+            }
+            (Ok(Some(v)), Stage::RailStart { .. }) => {
+                self.rail = Some(v);
+                self.stage = Stage::Settling { until: now + TIMING.rail_settle };
+            }
+            (Ok(Some(v)), Stage::Lowering { .. }) => {
+                self.rail = Some(v);
+                self.stage = Stage::Hashing { since: now };
+                if self.raised != Some(FaultCode::ChainSilent) {
+                    self.recovered(faults);
+                }
+            }
+            // A late answer to an earlier order: the newer order's answer follows.
+            (Ok(Some(v)), _) => self.rail = Some(v),
+            (Ok(None), Stage::RailStart { .. }) => {}
+            (Ok(None), _) if self.is_on() => {
+                self.rail = None;
+                self.fail(now, FaultCode::RailFailed, "its rail switched itself off", faults, orders);
+            }
+            (Ok(None), _) => self.supply_is_off(),
+        }
+    }
+
+    /// Follows `want`, and the time.
+    pub fn tick(&mut self, now: Time, want: Want, faults: &mut Faults, orders: &mut Vec<Order>) {
+        if self.off_by.is_some_and(|t| now >= t) {
+            self.off_refused = true;
+        }
+        let Some(clock) = want.clock else {
+            if self.is_on() {
+                self.switch_off(now, orders);
+            }
+            self.stage = Stage::Off;
+            return;
+        };
+        if self.is_on() && !want.supply {
+            self.switch_off(now, orders);
+            self.stage = Stage::SupplyOn;
+        }
+        match self.stage {
+            Stage::Off => self.stage = Stage::SupplyOn,
+            Stage::Resting { until } | Stage::Failed { until } if now >= until => self.stage = Stage::SupplyOn,
+            _ => {}
+        }
+        match self.stage {
+            Stage::SupplyOn if want.supply && (self.off_by.is_none() || self.off_refused) => {
+                self.off_by = None;
+                self.off_refused = false;
+                orders.push(Order::Reset { chain: self.id, held: true });
+                orders.push(Order::Rail { chain: self.id, volt: Some(self.limits.rail_start) });
+                self.stage = Stage::RailStart { by: now + TIMING.rail_limit };
+            }
+            Stage::RailStart { by } | Stage::Lowering { by } if now >= by => {
+                self.fail(now, FaultCode::RailFailed, "its regulator gave no answer within 10 s", faults, orders);
+            }
+            Stage::Settling { until } if now >= until => {
+                orders.push(Order::Reset { chain: self.id, held: false });
+                self.stage = Stage::Released { until: now + TIMING.after_release };
+            }
+            Stage::Released { until } if now >= until => {
+                orders.push(Order::StartChain(self.id));
+                self.stage = Stage::Counting { by: now + TIMING.count_limit };
+            }
+            Stage::Counting { by } if now >= by => {
+                self.fail(now, FaultCode::ChainMissing, "no count of its chips within 10 s", faults, orders);
+            }
+            Stage::Readying { by } if now >= by => {
+                self.fail(now, FaultCode::ChainSilent, "its chips were not set up within 60 s", faults, orders);
+            }
+            Stage::Ramping { by } if now >= by => {
+                self.fail(now, FaultCode::ChainSilent, "it did not reach its clock within 60 s", faults, orders);
+            }
+            Stage::Hashing { since } if self.silent_at(since, want.work_since).is_some_and(|t| now >= t) => {
+                self.fail(now, FaultCode::ChainSilent, "it has work and sent no nonce for 30 s", faults, orders);
+            }
+            _ => {}
+        }
+        let takes_clock = matches!(self.stage, Stage::Ramping { .. } | Stage::Lowering { .. } | Stage::Hashing { .. });
+        if takes_clock && self.clock_told != Some(clock) {
+            self.clock_told = Some(clock);
+            orders.push(Order::Clock { chain: self.id, clock });
+        }
+    }
+
+    /// When time alone changes something.
+    #[must_use]
+    pub fn wake_at(&self, work_since: Option<Time>) -> Time {
+        let stage = match self.stage {
+            Stage::Off | Stage::SupplyOn => Time::NEVER,
+            Stage::RailStart { by: t }
+            | Stage::Settling { until: t }
+            | Stage::Released { until: t }
+            | Stage::Counting { by: t }
+            | Stage::Readying { by: t }
+            | Stage::Ramping { by: t }
+            | Stage::Lowering { by: t }
+            | Stage::Resting { until: t }
+            | Stage::Failed { until: t } => t,
+            Stage::Hashing { since } => self.silent_at(since, work_since).unwrap_or(Time::NEVER),
+        };
+        // A switch-off that is overdue was acted upon already.
+        stage.min(self.off_by.filter(|_| !self.off_refused).unwrap_or(Time::NEVER))
+    }
+
+    fn silent_at(&self, since: Time, work_since: Option<Time>) -> Option<Time> {
+        work_since.map(|w| w.max(since).max(self.last_nonce) + TIMING.silence_limit)
+    }
+
+    fn is_on(&self) -> bool {
+        !matches!(self.stage, Stage::Off | Stage::SupplyOn | Stage::Resting { .. } | Stage::Failed { .. })
+    }
+
+    fn recovered(&mut self, faults: &mut Faults) {
+        if let Some(code) = self.raised.take() {
+            faults.clear(code, &self.place);
+        }
+    }
+
+    fn fail(&mut self, now: Time, code: FaultCode, detail: &str, faults: &mut Faults, orders: &mut Vec<Order>) {
+        if self.raised.is_some_and(|r| r != code) {
+            self.recovered(faults);
+        }
+        faults.raise(code, &self.place, detail);
+        self.raised = Some(code);
+        self.switch_off(now, orders);
+        self.attempts += 1;
+        self.stage = if self.attempts >= ATTEMPTS {
+            Stage::Failed { until: now + RETRY }
+        } else {
+            Stage::Resting { until: now + REST_FIRST * (1 << (self.attempts - 1)) }
+        };
+    }
+
+    fn switch_off(&mut self, now: Time, orders: &mut Vec<Order>) {
+        orders.push(Order::Rail { chain: self.id, volt: None });
+        orders.push(Order::Reset { chain: self.id, held: true });
+        orders.push(Order::StopChain(self.id));
+        self.off_by = Some(now + TIMING.off_limit);
+        self.off_refused = false;
+        self.clock = Megahertz(0.0);
+        self.clock_told = None;
+    }
+}
+
+#[cfg(test)]
+#[path = "bringup_tests.rs"]
+mod tests;

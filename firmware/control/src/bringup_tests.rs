@@ -1,0 +1,223 @@
+//! One chain's start, step by step, and each way it can fail.
+
+use super::*;
+use crate::testing::LIMITS;
+
+struct Bench {
+    c: Chain,
+    faults: Faults,
+    supply: bool,
+    clock: Option<Megahertz>,
+    work_since: Option<Time>,
+}
+
+fn ms(ms: u64) -> Time {
+    Time::from_millis(ms)
+}
+
+impl Bench {
+    fn new() -> Bench {
+        let c = Chain::new(ChainId(0), 12, LIMITS);
+        Bench { c, faults: Faults::default(), supply: true, clock: Some(LIMITS.clock_nominal), work_since: None }
+    }
+    fn tick(&mut self, now: Time) -> Vec<Order> {
+        let mut orders = vec![];
+        let want = Want { clock: self.clock, supply: self.supply, work_since: self.work_since };
+        self.c.tick(now, want, &mut self.faults, &mut orders);
+        orders
+    }
+    fn rail(&mut self, now: Time, value: Result<Option<Volt>, String>) -> Vec<Order> {
+        let mut orders = vec![];
+        self.c.rail(now, value, &mut self.faults, &mut orders);
+        orders
+    }
+    fn count(&mut self, now: Time, chips: u32) -> Vec<Order> {
+        let mut orders = vec![];
+        self.c.counted(now, chips, &mut self.faults, &mut orders);
+        orders
+    }
+    fn hashing(&mut self, now: Time) -> Vec<Order> {
+        let mut orders = vec![];
+        self.c.hashing(now, Duration::from_secs(2), &mut orders);
+        orders
+    }
+    fn to_counting() -> Bench {
+        let mut b = Bench::new();
+        assert_eq!(b.tick(ms(0)), [Order::Reset { chain: ChainId(0), held: true }, rail(Some(14.0))]);
+        assert_eq!(b.tick(ms(500)), []);
+        assert_eq!(b.rail(ms(500), Ok(Some(Volt(14.0)))), []);
+        assert_eq!(b.tick(ms(1499)), [], "the rail settles for a second");
+        assert_eq!(b.tick(ms(1500)), [Order::Reset { chain: ChainId(0), held: false }]);
+        assert_eq!(b.tick(ms(1599)), []);
+        assert_eq!(b.tick(ms(1600)), [Order::StartChain(ChainId(0))]);
+        b
+    }
+    fn to_hashing() -> Bench {
+        let mut b = Bench::to_counting();
+        assert_eq!(b.count(ms(2000), 12), []);
+        b.c.ready(ms(2500));
+        assert_eq!(b.tick(ms(2500)), [Order::Clock { chain: ChainId(0), clock: Megahertz(500.0) }]);
+        assert_eq!(b.hashing(ms(5000)), [rail(Some(13.0))]);
+        assert!(!b.c.is_hashing());
+        assert_eq!(b.rail(ms(6000), Ok(Some(Volt(13.0)))), []);
+        assert!(b.c.is_hashing());
+        b
+    }
+    fn has(&self, code: FaultCode) -> bool {
+        self.faults.has(code, "chain 0")
+    }
+}
+
+fn rail(volt: Option<f64>) -> Order {
+    Order::Rail { chain: ChainId(0), volt: volt.map(Volt) }
+}
+
+fn off() -> [Order; 3] {
+    [rail(None), Order::Reset { chain: ChainId(0), held: true }, Order::StopChain(ChainId(0))]
+}
+
+#[test]
+fn a_chain_starts_step_by_step_and_stops_at_once() {
+    let mut b = Bench::to_hashing();
+    assert_eq!(b.tick(ms(7000)), []);
+    b.clock = Some(Megahertz(475.0));
+    assert_eq!(b.tick(ms(7100)), [Order::Clock { chain: ChainId(0), clock: Megahertz(475.0) }]);
+    b.clock = None;
+    assert_eq!(b.tick(ms(7200)), off());
+    assert_eq!(b.c.stage(), Stage::Off);
+    assert!(b.c.is_powered(), "not before its regulator says so");
+    b.rail(ms(7300), Ok(None));
+    assert!(!b.c.is_powered());
+}
+
+#[test]
+fn without_supply_nothing_starts() {
+    let mut b = Bench { supply: false, ..Bench::new() };
+    assert_eq!(b.tick(ms(0)), []);
+    assert!(b.c.needs_supply());
+    let mut b = Bench::to_hashing();
+    b.supply = false;
+    assert_eq!(b.tick(ms(7000)), off());
+}
+
+#[test]
+fn every_wait_has_its_limit_and_name() {
+    let mut b = Bench::new();
+    b.tick(ms(0));
+    assert_eq!(b.tick(ms(10_000)), off());
+    assert!(b.has(FaultCode::RailFailed));
+
+    let mut b = Bench::to_counting();
+    assert_eq!(b.tick(ms(11_599)), []);
+    assert_eq!(b.tick(ms(11_600)), off());
+    assert!(b.has(FaultCode::ChainMissing));
+
+    let mut b = Bench::to_counting();
+    b.count(ms(2000), 12);
+    assert_eq!(b.tick(ms(61_999)), []);
+    assert_eq!(b.tick(ms(62_000)), off());
+    assert!(b.has(FaultCode::ChainSilent));
+
+    let mut b = Bench::to_counting();
+    b.count(ms(2000), 12);
+    b.c.ready(ms(2000));
+    b.tick(ms(2000));
+    assert_eq!(b.tick(ms(62_000)), off());
+    assert!(b.has(FaultCode::ChainSilent));
+}
+
+#[test]
+fn a_chain_with_work_and_no_nonce_for_30_s_is_restarted_and_recovers() {
+    let mut b = Bench::to_hashing();
+    assert_eq!(b.tick(ms(100_000)), [], "no work, no nonce");
+    b.work_since = Some(ms(100_000));
+    assert_eq!(b.c.wake_at(b.work_since), ms(130_000));
+    assert_eq!(b.tick(ms(129_999)), []);
+    b.c.nonce(ms(120_000), &mut b.faults);
+    assert_eq!(b.tick(ms(149_999)), []);
+    assert_eq!(b.tick(ms(150_000)), off());
+    assert!(b.has(FaultCode::ChainSilent));
+    b.rail(ms(150_100), Ok(None));
+    b.work_since = None;
+    b.tick(ms(152_000));
+    assert!(matches!(b.c.stage(), Stage::RailStart { .. }));
+}
+
+#[test]
+fn short_chains_work_on_and_empty_ones_do_not() {
+    let mut b = Bench::to_counting();
+    assert_eq!(b.count(ms(2000), 7), []);
+    assert!(b.has(FaultCode::ChainShort));
+    assert!(matches!(b.c.stage(), Stage::Readying { .. }));
+    let mut b = Bench::to_counting();
+    assert_eq!(b.count(ms(2000), 0), off());
+    assert!(b.has(FaultCode::ChainMissing));
+}
+
+#[test]
+fn three_failures_make_it_failed_then_it_is_tried_each_minute() {
+    let mut b = Bench::new();
+    let (mut now, mut starts) = (ms(0), vec![]);
+    while now < Time::from_secs(300) {
+        if b.tick(now).contains(&rail(Some(14.0))) {
+            starts.push(now.micros() / 1_000_000);
+            let mut orders = vec![];
+            b.c.failed(now, FaultCode::ChainSilent, "gone", &mut b.faults, &mut orders);
+            assert_eq!(orders, off());
+            b.rail(now, Ok(None));
+        }
+        now = now + Duration::from_millis(500);
+    }
+    assert_eq!(starts, [0, 2, 6, 66, 126, 186, 246]);
+    assert!(b.has(FaultCode::ChainSilent));
+}
+
+#[test]
+fn a_regulator_that_lies_or_refuses_is_seen() {
+    let mut b = Bench::new();
+    b.tick(ms(0));
+    assert_eq!(b.rail(ms(1), Ok(Some(Volt(15.1)))), off(), "above its limit");
+    let mut b = Bench::new();
+    b.tick(ms(0));
+    assert_eq!(b.rail(ms(1), Ok(Some(Volt(f64::NAN)))), off());
+    let mut b = Bench::to_hashing();
+    assert_eq!(b.rail(ms(7000), Ok(None)), off(), "it switched itself off");
+
+    // It was on and does not go off: the supply must.
+    let mut b = Bench::to_hashing();
+    b.clock = None;
+    b.tick(ms(7000));
+    assert!(!b.c.needs_cut(true));
+    b.rail(ms(7100), Err("no answer".to_owned()));
+    assert!(b.c.needs_cut(true));
+    b.c.supply_is_off();
+    assert!(!b.c.needs_cut(false));
+    assert!(!b.c.is_powered());
+
+    // Silence is a refusal too.
+    let mut b = Bench::to_hashing();
+    b.clock = None;
+    b.tick(ms(7000));
+    b.tick(ms(12_000));
+    assert!(b.c.needs_cut(true));
+
+    // It never was on: the other chains are left alone, unless this one is too hot.
+    let mut b = Bench::new();
+    b.tick(ms(0));
+    b.rail(ms(1), Err("no answer".to_owned()));
+    b.rail(ms(2), Err("no answer".to_owned()));
+    assert!(!b.c.needs_cut(true));
+    assert!(b.c.needs_cut(false));
+}
+
+#[test]
+fn facts_out_of_turn_change_nothing() {
+    let mut b = Bench::new();
+    assert_eq!(b.count(ms(0), 12), []);
+    b.c.ready(ms(0));
+    assert_eq!(b.hashing(ms(0)), []);
+    b.c.nonce(ms(0), &mut b.faults);
+    b.c.clocked(Megahertz(f64::NAN));
+    assert_eq!(b.c.stage(), Stage::Off);
+    assert_eq!(b.c.clock, Megahertz(0.0));
+}

@@ -1,0 +1,104 @@
+//! What the brain knows, in the words of `Status`.
+//!
+//! Not here: what only others know (URLs, frame errors, versions); their fields are left as they are.
+
+use crate::{
+    Brain,
+    bringup::{Chain, Stage},
+    tally::Tally,
+    thermal::{Permit, Thermal},
+};
+use model::{ChainState, ChainStatus, Difficulty, FanStatus, FaultStatus, SensorPlace, SensorStatus, ShareCounts, Status, Time};
+
+impl Brain {
+    /// Fills in mining, chains with their sensors, fans, faults, shares, rates and the upstreams' states.
+    pub fn describe(&self, now: Time, status: &mut Status) {
+        status.mining = self.mining;
+        status.product = self.plan.product.map_or_else(String::new, |p| p.name.to_owned());
+        let frame_errors: Vec<u64> = status.chains.iter().map(|c| c.frame_errors).collect();
+        status.chains = self.chains.iter().enumerate().map(|(i, c)| self.chain_status(now, i, c)).collect();
+        for (chain, errors) in status.chains.iter_mut().zip(frame_errors) {
+            chain.frame_errors = errors;
+        }
+        let weight = self.hashes_per_nonce();
+        status.hashes_per_second = self.tallies.values().map(|t| t.per_second(now) * weight).sum();
+        status.expected_hashes_per_second = status.chains.iter().map(|c| c.expected_hashes_per_second).sum();
+        status.best_difficulty = self.best.as_ref().map_or_else(|| "0".to_owned(), Difficulty::to_decimal);
+        let duty = self.thermal.as_ref().map_or(0.0, |t| t.duty().0);
+        let speeds = self.thermal.as_ref().map_or_else(Vec::new, |t| t.fans(now));
+        let fan = |(id, rpm): (u8, Option<model::Rpm>)| FanStatus { id, duty_percent: duty, rpm: rpm.map(|r| r.0) };
+        status.fans = (0u8..).zip(speeds).map(fan).collect();
+        status.faults = self.faults.iter().map(|f| FaultStatus::from(&f)).collect();
+        self.describe_upstreams(status);
+    }
+
+    fn describe_upstreams(&self, status: &mut Status) {
+        status.upstreams.resize(usize::from(self.plan.upstreams), model::UpstreamStatus::default());
+        let active = self.failover.active().map(|u| usize::from(u.0));
+        status.upstream = None;
+        status.shares = ShareCounts::default();
+        for (i, u) in status.upstreams.iter_mut().enumerate() {
+            u.active = active == Some(i);
+            u.state = self.failover.words(i);
+            u.shares = self.failover.shares(i);
+            status.shares.accepted += u.shares.accepted;
+            status.shares.rejected += u.shares.rejected;
+            status.shares.stale += u.shares.stale;
+            if u.active {
+                status.upstream = Some(u.url.clone());
+                if let Some(job) = self.schedule.current() {
+                    u.difficulty = Difficulty::from_target_bdiff(job.target).to_decimal();
+                }
+            }
+        }
+    }
+
+    fn chain_status(&self, now: Time, i: usize, chain: &Chain) -> ChainStatus {
+        let tally = self.tallies.get(&chain.id);
+        let permit = self.thermal.as_ref().map(|t| t.permit(now, i));
+        let known = self.thermal.as_ref().map_or_else(Vec::new, |t| t.sensors(now, i));
+        let spots = self.plan.product.map_or(&[][..], |p| p.hashboards[i].sensors);
+        let sensor = |(spot, celsius): (&model::SensorSpot, Option<model::Celsius>)| SensorStatus {
+            place: format!("chain {i} {}", word(spot.place)),
+            celsius: celsius.map(|c| c.0),
+        };
+        let nominal = self.plan.product.map_or(0.0, |p| p.limits.clock_nominal.0);
+        let state = match (chain.stage(), permit) {
+            (_, Some(Permit::Heat)) => ChainState::Cooling,
+            (_, Some(Permit::Latched)) | (Stage::Failed { .. }, _) => ChainState::Failed,
+            (Stage::Off, Some(Permit::NoProof)) if self.mining => ChainState::Failed,
+            (Stage::Off, _) => ChainState::Off,
+            (Stage::Ramping { .. } | Stage::Lowering { .. }, _) => ChainState::Ramping,
+            (Stage::Hashing { .. }, _) => ChainState::Hashing,
+            _ => ChainState::Starting,
+        };
+        let promised = if state == ChainState::Hashing { chain.clock.0 } else { 0.0 };
+        ChainStatus {
+            id: chain.id.0,
+            state,
+            chips: chain.chips,
+            chips_expected: chain.expected,
+            megahertz: chain.clock.0,
+            volts: chain.rail.map_or(0.0, |v| v.0),
+            hashes_per_second: tally.map_or(0.0, |t: &Tally| t.per_second(now)) * self.hashes_per_nonce(),
+            expected_hashes_per_second: promised.min(nominal) * 1e6 * f64::from(self.plan.small_cores) * f64::from(chain.chips),
+            chip_celsius: self.thermal.as_ref().and_then(|t: &Thermal| t.chip(now, i)).map(|c| c.0),
+            sensors: spots.iter().zip(known).map(sensor).collect(),
+            nonces: tally.map_or(0, |t| t.nonces),
+            hardware_errors: tally.map_or(0, |t| t.hardware_errors),
+            frame_errors: 0,
+        }
+    }
+
+    /// What one verified nonce stands for (design.md 2).
+    fn hashes_per_nonce(&self) -> f64 {
+        2f64.powi(i32::from(self.plan.zero_bits) + i32::from(self.plan.ticket_bits) + i32::from(self.plan.scale_bits))
+    }
+}
+
+fn word(place: SensorPlace) -> &'static str {
+    match place {
+        SensorPlace::BoardInlet => "inlet",
+        SensorPlace::BoardOutlet => "outlet",
+    }
+}

@@ -1,0 +1,80 @@
+//! What the tests share: a small product of two chains, and jobs for it.
+
+use model::{
+    Celsius, ChainLayout, ChipModel, CoinbaseJob, Hash, Hashboard, Job, JobBody, JobId, Limits, Megahertz, Part, Percent,
+    Product, Rpm, SensorPlace, SensorSpot, Target, Tier, UpstreamId, Volt, Watt,
+};
+use std::time::Duration;
+
+/// The board's limits.
+pub const LIMITS: Limits = Limits {
+    target: Celsius(70.0),
+    hot: Celsius(85.0),
+    danger: Celsius(95.0),
+    resume: Celsius(60.0),
+    chip_over_board: Celsius(15.0),
+    clock_min: Megahertz(100.0),
+    clock_nominal: Megahertz(500.0),
+    clock_max: Megahertz(600.0),
+    rail_start: Volt(14.0),
+    rail_nominal: Volt(13.0),
+    rail_max: Volt(15.0),
+    duty_min: Percent(20.0),
+    fan_full: Rpm(6000.0),
+    fans_min: 2,
+    power_max: Watt(3000.0),
+    reading_age_max: Duration::from_secs(10),
+};
+
+const BOARD: Hashboard = Hashboard {
+    name: "a board",
+    chain: ChainLayout { chip: ChipModel::Bm1362, chips: 12, domains: 4, address_interval: 2 },
+    sensors: &[
+        SensorSpot { part: Part::Tmp75 { address: 0x48 }, place: SensorPlace::BoardInlet },
+        SensorSpot { part: Part::Tmp75 { address: 0x49 }, place: SensorPlace::BoardOutlet },
+    ],
+    regulator: Part::Dspic { address: 0x20 },
+    reset_line: 0,
+    plug_line: 1,
+};
+
+/// Two chains of two sensors each, and two fans.
+pub const PRODUCT: Product = Product {
+    name: "test",
+    tier: Tier::Simulated,
+    hashboards: &[BOARD, BOARD],
+    fan_controller: Part::Emc2305 { address: 0x2c },
+    fans: 2,
+    supply: Part::Apw12 { address: 0x10 },
+    supply_enable_line: 2,
+    limits: LIMITS,
+    control_boards: &["pc"],
+};
+
+/// A job that every hash is a share of.
+pub fn job(id: u64, upstream: u8, clean: bool) -> Job {
+    Job {
+        id: JobId(id),
+        upstream: UpstreamId(upstream),
+        name: format!("job{id}"),
+        body: JobBody::Coinbase(body()),
+        target: Target::MAX,
+        clean,
+    }
+}
+
+/// A small coinbase job.
+pub fn body() -> CoinbaseJob {
+    CoinbaseJob {
+        version: 0x2000_0000,
+        version_mask: 0x1fff_e000,
+        previous: Hash([1; 32]),
+        coinbase_prefix: vec![1; 40],
+        coinbase_suffix: vec![2; 40],
+        extranonce1: vec![3; 4],
+        extranonce2_size: 4,
+        branch: vec![],
+        bits: 0x1d00_ffff,
+        time: 1_700_000_000,
+    }
+}
