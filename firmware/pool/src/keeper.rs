@@ -1,0 +1,190 @@
+//! The two threads that may wait for a node: one keeps templates fresh and delivers blocks, one sits in the node's long poll.
+//!
+//! Three ways lead to a new template, whichever is first: the long poll's answer, a look at the tip every [`TIP_EVERY`], and age.
+//! All templates come from the one thread, so an old one never follows a new one. Blocks go before everything else.
+
+use std::{
+    sync::{
+        Arc, Weak,
+        mpsc::{Receiver, RecvTimeoutError, Sender, channel},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use model::Hash;
+use tokio::sync::mpsc;
+
+use crate::{
+    courier::{Courier, Delivery},
+    node::Node,
+    solo::BlockFound,
+    template::Template,
+};
+
+/// How often the tip is looked at where no long poll tells; also how soon an unanswered block is sent again.
+pub const TIP_EVERY: Duration = Duration::from_secs(1);
+/// Age at which a template is renewed for its fees and its time.
+pub const TEMPLATE_AGE: Duration = Duration::from_secs(30);
+/// Pause between two long polls, so that a node that never waits is not asked without end.
+const LONGPOLL_PAUSE: Duration = Duration::from_millis(200);
+/// Pause after a long poll failed.
+const LONGPOLL_RETRY: Duration = Duration::from_secs(5);
+/// Reports that may wait for the pool: it takes each in microseconds, so a full queue means that it is gone or stuck.
+pub const REPORTS_LIMIT: usize = 64;
+
+/// What the node's thread has to say.
+#[derive(Debug)]
+pub enum Report {
+    /// A template, newer than all before.
+    Template(Template),
+    /// What became of a block.
+    Delivery(Delivery),
+    /// The node does not answer, or cannot be mined on; said once until it is well again.
+    NodeDown(String),
+    /// A block could not be written to disk.
+    Journal(String),
+}
+
+/// What the node's thread is asked to do.
+enum Errand {
+    Block(BlockFound),
+    Changed,
+}
+
+/// The way to the node's thread; the threads end after the last of these is dropped.
+#[derive(Clone)]
+pub struct Blocks(Arc<Sender<Errand>>);
+
+impl Blocks {
+    /// Orders a block to be kept and sent. Unbounded on purpose: at most one comes per previous block, and none may be lost.
+    pub fn deliver(&self, block: BlockFound) {
+        if let Err(e) = self.0.send(Errand::Block(block)) {
+            let Errand::Block(block) = e.0 else { return };
+            tracing::error!(height = block.height, hash = %block.hash.to_explorer_hex(), block = block.hex, "block not sent: thread ended");
+        }
+    }
+}
+
+/// Starts both threads. Reports end when the node's thread does.
+///
+/// # Errors
+/// The system gives no thread.
+pub fn start(mut courier: Courier) -> std::io::Result<(Blocks, mpsc::Receiver<Report>)> {
+    let (errands, inbox) = channel();
+    let (reports, outbox) = mpsc::channel(REPORTS_LIMIT);
+    let errands = Arc::new(errands);
+    if let Some(waiter) = courier.node().waiter() {
+        // Weak, so that a waiter in a long poll does not keep the node's thread alive.
+        let errands = Arc::downgrade(&errands);
+        thread::Builder::new().name("node-longpoll".into()).spawn(move || wait_for_templates(waiter, &errands))?;
+    }
+    let mut keeper = Keeper { courier, reports, previous: None, fetched: None, down: false };
+    thread::Builder::new().name("node".into()).spawn(move || keeper.run(&inbox))?;
+    Ok((Blocks(errands), outbox))
+}
+
+fn wait_for_templates(mut node: Box<dyn Node>, errands: &Weak<Sender<Errand>>) {
+    let mut name: Option<String> = None;
+    loop {
+        let pause = match node.template(name.as_deref()) {
+            Ok(template) => {
+                // The first one only gives the name to wait with.
+                if name.is_some() {
+                    let Some(errands) = errands.upgrade() else { return };
+                    if errands.send(Errand::Changed).is_err() {
+                        return;
+                    }
+                }
+                if template.longpoll_id.is_none() {
+                    return; // a node without long polls: the look at the tip has to do
+                }
+                name = template.longpoll_id;
+                LONGPOLL_PAUSE
+            }
+            Err(_) => {
+                // The node's thread meets the same trouble and reports it. A name may be void after a restart of the node.
+                name = None;
+                LONGPOLL_RETRY
+            }
+        };
+        if errands.strong_count() == 0 {
+            return;
+        }
+        thread::sleep(pause);
+    }
+}
+
+struct Keeper {
+    courier: Courier,
+    reports: mpsc::Sender<Report>,
+    previous: Option<Hash>,
+    fetched: Option<Instant>,
+    down: bool,
+}
+
+/// The pool is gone: the thread ends.
+struct Gone;
+
+impl Keeper {
+    fn run(&mut self, inbox: &Receiver<Errand>) {
+        // Blocks of before the restart go first; any new template is built upon them then.
+        let mut going = self.again().and_then(|()| self.refresh(false));
+        while going.is_ok() {
+            going = match inbox.recv_timeout(TIP_EVERY) {
+                Ok(Errand::Block(block)) => self.block(block).and_then(|()| self.refresh(true)),
+                Ok(Errand::Changed) => self.refresh(true),
+                Err(RecvTimeoutError::Timeout) => self.again().and_then(|()| self.refresh(false)),
+                Err(RecvTimeoutError::Disconnected) => return,
+            };
+        }
+    }
+
+    fn report(&self, report: Report) -> Result<(), Gone> {
+        self.reports.blocking_send(report).map_err(|_| Gone)
+    }
+
+    fn block(&mut self, block: BlockFound) -> Result<(), Gone> {
+        let (delivery, trouble) = self.courier.deliver(block);
+        if let Some(trouble) = trouble {
+            self.report(Report::Journal(trouble.to_string()))?;
+        }
+        self.report(Report::Delivery(delivery))
+    }
+
+    fn again(&mut self) -> Result<(), Gone> {
+        for delivery in self.courier.deliver_again() {
+            if !matches!(delivery, Delivery::Waiting(..)) {
+                self.report(Report::Delivery(delivery))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn refresh(&mut self, changed: bool) -> Result<(), Gone> {
+        let young = self.fetched.is_some_and(|at| at.elapsed() < TEMPLATE_AGE);
+        let template = if changed || !young || self.down {
+            self.courier.template().map(Some)
+        } else {
+            let previous = self.previous;
+            self.courier
+                .node()
+                .tip()
+                .and_then(|tip| if Some(tip) == previous { Ok(None) } else { self.courier.template().map(Some) })
+        };
+        match template {
+            Ok(None) => Ok(()),
+            Ok(Some(template)) => {
+                self.down = false;
+                self.previous = Some(template.previous);
+                self.fetched = Some(Instant::now());
+                self.report(Report::Template(template))
+            }
+            Err(_) if self.down => Ok(()),
+            Err(e) => {
+                self.down = true;
+                self.report(Report::NodeDown(e.to_string()))
+            }
+        }
+    }
+}
