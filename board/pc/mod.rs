@@ -1,0 +1,6 @@
+//! An ordinary PC (or a virtual machine): processors and graphics cards, no hash connector. Facts only; see the README here.
+
+use model::{ControlBoard, Tier};
+
+/// The PC.
+pub const CONTROL_BOARD: ControlBoard = ControlBoard { name: "pc", tier: Tier::Simulated, architecture: "x86_64" };
