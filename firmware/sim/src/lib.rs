@@ -1,0 +1,18 @@
+//! A miner and a coin that are not there, and that really hash.
+//!
+//! Everything plugs in at the bus and the wire: `machine` has the traits of `hwdrivers::bus` for simulated chips and parts,
+//! so real drivers and real controllers run on it in virtual time. Not here: decisions of any kind.
+
+pub mod chip;
+pub mod heat;
+pub mod link;
+pub mod machine;
+pub mod parts;
+pub mod practice;
+pub mod pty;
+pub mod simulation;
+
+pub use chip::SimChain;
+pub use machine::{Buses, World, buses, lock};
+pub use practice::PracticeNode;
+pub use pty::PtyLine;

@@ -1,0 +1,462 @@
+//! A whole machine of a product, in one world: chains, parts, fans and heat, behind the bus traits that real drivers use.
+//!
+//! The world has its own time and moves only when told to. Bus handles share it by a mutex because a hand may run in its own
+//! thread (`pty`); in a simulation one thread uses them in turn. Not here: any decision, and the loop that drives it.
+
+use crate::SimChain;
+use crate::heat::{Air, BoardHeat, Load, STEP};
+use crate::parts::{Target, apw12::Apw12, dspic::Dspic, emc2305::Emc2305, tmp75::Tmp75};
+use hwdrivers::bus::{BusError, Gpio, I2c, Message, Uart};
+use model::{Baud, Celsius, Part, Product, Rpm, SensorPlace, Time, Volt, Watt};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Port rate before anybody sets one.
+const FIRST_BAUD: Baud = Baud(115_200);
+
+enum SimPart {
+    Sensor { part: Tmp75, board: usize, place: SensorPlace },
+    Fans(Box<Emc2305>),
+    Regulator { part: Dspic, board: usize },
+    Supply(Apw12),
+}
+
+impl SimPart {
+    fn target(&mut self) -> &mut dyn Target {
+        match self {
+            SimPart::Sensor { part, .. } => part,
+            SimPart::Fans(part) => part.as_mut(),
+            SimPart::Regulator { part, .. } => part,
+            SimPart::Supply(part) => part,
+        }
+    }
+}
+
+struct SimBoard {
+    chain: SimChain,
+    chips: u8,
+    heat: BoardHeat,
+    rail: Volt,
+    plugged: bool,
+}
+
+/// The simulated machine.
+pub struct World {
+    product: Product,
+    now: Time,
+    /// When the next step of heat and fans is due.
+    step_at: Time,
+    boards: Vec<SimBoard>,
+    parts: BTreeMap<u8, SimPart>,
+    /// Parts that do not answer.
+    silent: BTreeSet<u8>,
+    lines: BTreeMap<u32, bool>,
+    air: Air,
+}
+
+/// What a rig opens: one bus, one GPIO chip, one serial line a chain.
+pub struct Buses {
+    /// All parts sit on one I²C bus.
+    pub i2c: Box<dyn I2c>,
+    /// Reset, plug and supply lines.
+    pub gpio: Box<dyn Gpio>,
+    /// The chains' lines, chain 0 first.
+    pub uarts: Vec<Box<dyn Uart>>,
+}
+
+impl World {
+    /// A machine that was just plugged in: supply off, resets held, fans still, air of 25 °C. `scale_bits` and `zero_bits` as
+    /// for [`SimChain::new`].
+    #[must_use]
+    pub fn new(product: &Product, seed: u64, scale_bits: u8, zero_bits: u8) -> World {
+        let air = Air::new(usize::from(product.fans), product.limits.fan_full);
+        let mut parts = BTreeMap::new();
+        let mut boards = Vec::new();
+        for (board, b) in product.hashboards.iter().enumerate() {
+            let seed = seed.wrapping_mul(0x100).wrapping_add(board as u64);
+            let chain = SimChain::new(b.chain, seed, scale_bits, zero_bits);
+            let heat = BoardHeat::new(air.ambient);
+            boards.push(SimBoard { chain, chips: b.chain.chips, heat, rail: Volt(0.0), plugged: true });
+            for s in b.sensors {
+                parts.extend(part(s.part, board, s.place));
+            }
+            parts.extend(part(b.regulator, board, SensorPlace::BoardInlet));
+        }
+        parts.extend(part(product.fan_controller, 0, SensorPlace::BoardInlet));
+        parts.extend(part(product.supply, 0, SensorPlace::BoardInlet));
+        // The enable line is active low and is pulled up while nobody drives it.
+        let lines = BTreeMap::from([(product.supply_enable_line, true)]);
+        let mut world = World {
+            product: *product,
+            now: Time::ZERO,
+            step_at: Time::ZERO + STEP,
+            boards,
+            parts,
+            silent: BTreeSet::new(),
+            lines,
+            air,
+        };
+        world.feel();
+        world
+    }
+
+    /// Its time.
+    #[must_use]
+    pub fn now(&self) -> Time {
+        self.now
+    }
+
+    /// Lets time pass until `to`; a moment that is past changes nothing.
+    pub fn advance(&mut self, to: Time) {
+        while self.step_at <= to {
+            self.now = self.step_at;
+            self.step_at = self.step_at + STEP;
+            self.wire();
+            let duties = self.parts.values().find_map(|p| if let SimPart::Fans(f) = p { Some(f) } else { None });
+            self.air.step(|fan| duties.map_or(model::Percent(0.0), |f| f.duty(fan)));
+            for b in &mut self.boards {
+                let load = Load { chips: b.chips, clock: b.chain.clock(), rail: b.rail, hashing: b.chain.hashing() };
+                b.heat.step(load, &self.air);
+            }
+            self.feel();
+        }
+        self.now = self.now.max(to);
+        for b in &mut self.boards {
+            b.chain.advance(self.now);
+        }
+    }
+
+    /// Temperature of a chain's chips.
+    #[must_use]
+    pub fn chip_temperature(&self, chain: usize) -> Option<Celsius> {
+        self.boards.get(chain).map(|b| b.heat.chip)
+    }
+
+    /// What a chain's board gets.
+    #[must_use]
+    pub fn rail(&self, chain: usize) -> Option<Volt> {
+        self.boards.get(chain).map(|b| b.rail)
+    }
+
+    /// What all boards take.
+    #[must_use]
+    pub fn power(&self) -> Watt {
+        self.boards.iter().fold(Watt(0.0), |sum, b| sum + b.heat.power)
+    }
+
+    /// How fast the fans turn.
+    #[must_use]
+    pub fn fan_speeds(&self) -> &[Rpm] {
+        &self.air.speeds
+    }
+
+    /// Sets the air that comes in.
+    pub fn set_ambient(&mut self, ambient: Celsius) {
+        self.air.ambient = ambient;
+    }
+
+    /// Holds a fan still, or lets it go.
+    pub fn stick_fan(&mut self, fan: usize, stuck: bool) {
+        if let Some(s) = self.air.stuck.get_mut(fan) {
+            *s = stuck;
+        }
+    }
+
+    /// Makes the part at an address deaf and dumb, or heals it.
+    pub fn silence(&mut self, address: u8, silent: bool) {
+        if silent {
+            self.silent.insert(address);
+        } else {
+            self.silent.remove(&address);
+        }
+    }
+
+    /// Cuts a chain behind this many chips.
+    pub fn cut_chain(&mut self, chain: usize, chips: u8) {
+        let now = self.now;
+        if let Some(b) = self.boards.get_mut(chain) {
+            b.chips = chips.min(self.product.hashboards[chain].chain.chips);
+            b.chain.cut(now, b.chips);
+        }
+    }
+
+    /// Pulls a hashboard out: no power, no parts, plug line low.
+    pub fn unplug(&mut self, chain: usize) {
+        if let Some(b) = self.boards.get_mut(chain) {
+            b.plugged = false;
+            self.wire();
+        }
+    }
+
+    /// How many of all chains' candidates were tested before on the same job.
+    #[must_use]
+    pub fn hashes_repeated(&self) -> u64 {
+        self.boards.iter().map(|b| b.chain.hashes_repeated()).sum()
+    }
+
+    /// How many candidates all chains really hashed.
+    #[must_use]
+    pub fn hashes_tested(&self) -> u64 {
+        self.boards.iter().map(|b| b.chain.hashes_tested()).sum()
+    }
+
+    /// Bytes from the host to a chain, at the host's rate.
+    pub(crate) fn tell_line(&mut self, chain: usize, baud: Baud, bytes: &[u8]) {
+        let now = self.now;
+        if let Some(b) = self.boards.get_mut(chain) {
+            b.chain.tell_bytes(now, baud, bytes);
+        }
+    }
+
+    /// Bytes that have arrived from a chain; gives how many.
+    pub(crate) fn take_line(&mut self, chain: usize, baud: Baud, buffer: &mut [u8]) -> usize {
+        let now = self.now;
+        self.boards.get_mut(chain).map_or(0, |b| b.chain.take_bytes(now, baud, buffer))
+    }
+
+    /// Brings voltages and lines to where commands and time have put them.
+    fn wire(&mut self) {
+        let (now, on) = (self.now, !self.line(self.product.supply_enable_line));
+        let mut supply = Volt(0.0);
+        for part in self.parts.values_mut() {
+            if let SimPart::Supply(s) = part {
+                s.enabled = on;
+                supply = s.output(now);
+            }
+        }
+        for part in self.parts.values() {
+            if let SimPart::Regulator { part, board } = part {
+                let b = &mut self.boards[*board];
+                b.rail = if b.plugged { part.rail(now, supply) } else { Volt(0.0) };
+            }
+        }
+        for (b, data) in self.boards.iter_mut().zip(self.product.hashboards) {
+            b.chain.set_power(now, b.rail);
+            b.chain.set_reset(now, !self.lines.get(&data.reset_line).copied().unwrap_or(false));
+        }
+    }
+
+    /// Lets sensors and tachs feel what is.
+    fn feel(&mut self) {
+        for part in self.parts.values_mut() {
+            match part {
+                SimPart::Sensor { part, board, place } => {
+                    let heat = &self.boards[*board].heat;
+                    part.temperature = match place {
+                        SensorPlace::BoardInlet => heat.inlet,
+                        SensorPlace::BoardOutlet => heat.outlet,
+                    };
+                }
+                SimPart::Fans(f) => {
+                    for (seen, speed) in f.speeds.iter_mut().zip(&self.air.speeds) {
+                        *seen = *speed;
+                    }
+                }
+                SimPart::Regulator { .. } | SimPart::Supply(_) => {}
+            }
+        }
+    }
+
+    fn line(&self, line: u32) -> bool {
+        if let Some(board) = self.product.hashboards.iter().position(|b| b.plug_line == line) {
+            return self.boards[board].plugged;
+        }
+        self.lines.get(&line).copied().unwrap_or(false)
+    }
+
+    fn transfer(&mut self, address: u8, messages: &mut [Message<'_>]) -> Result<(), BusError> {
+        let now = self.now;
+        let part = self.parts.get_mut(&address).filter(|_| !self.silent.contains(&address)).ok_or(BusError::Nack(address))?;
+        if let SimPart::Sensor { board, .. } | SimPart::Regulator { board, .. } = part
+            && !self.boards[*board].plugged
+        {
+            return Err(BusError::Nack(address));
+        }
+        for m in messages {
+            match m {
+                Message::Write(bytes) => part.target().write(now, bytes),
+                Message::Read(buffer) => part.target().read(now, buffer),
+            }
+        }
+        if matches!(part, SimPart::Supply(_) | SimPart::Regulator { .. }) {
+            self.wire();
+        }
+        Ok(())
+    }
+}
+
+/// The simulated part for a product's data, at its address.
+fn part(part: Part, board: usize, place: SensorPlace) -> Option<(u8, SimPart)> {
+    Some(match part {
+        Part::Tmp75 { address } => (address, SimPart::Sensor { part: Tmp75::default(), board, place }),
+        Part::Emc2305 { address } => (address, SimPart::Fans(Box::default())),
+        Part::Dspic { address } => (address, SimPart::Regulator { part: Dspic::default(), board }),
+        Part::Apw12 { address } => (address, SimPart::Supply(Apw12::default())),
+    })
+}
+
+/// Handles to a world's buses.
+#[must_use]
+pub fn buses(world: &Arc<Mutex<World>>) -> Buses {
+    let chains = lock(world).boards.len();
+    let uart = |chain| Box::new(SimUart { world: Arc::clone(world), chain, baud: FIRST_BAUD }) as Box<dyn Uart>;
+    Buses {
+        i2c: Box::new(SimBus(Arc::clone(world))),
+        gpio: Box::new(SimGpio(Arc::clone(world))),
+        uarts: (0..chains).map(uart).collect(),
+    }
+}
+
+/// The world, also where another thread panicked while it held it: its state is whole between calls.
+pub fn lock(world: &Mutex<World>) -> MutexGuard<'_, World> {
+    world.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+struct SimBus(Arc<Mutex<World>>);
+
+impl I2c for SimBus {
+    fn transfer(&mut self, address: u8, messages: &mut [Message<'_>]) -> Result<(), BusError> {
+        lock(&self.0).transfer(address, messages)
+    }
+}
+
+struct SimGpio(Arc<Mutex<World>>);
+
+impl Gpio for SimGpio {
+    fn set(&mut self, line: u32, high: bool) -> Result<(), BusError> {
+        let mut world = lock(&self.0);
+        world.lines.insert(line, high);
+        world.wire();
+        Ok(())
+    }
+
+    fn get(&mut self, line: u32) -> Result<bool, BusError> {
+        Ok(lock(&self.0).line(line))
+    }
+}
+
+struct SimUart {
+    world: Arc<Mutex<World>>,
+    chain: usize,
+    baud: Baud,
+}
+
+impl Uart for SimUart {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), BusError> {
+        lock(&self.world).tell_line(self.chain, self.baud, bytes);
+        Ok(())
+    }
+
+    fn read(&mut self, buffer: &mut [u8]) -> Result<usize, BusError> {
+        Ok(lock(&self.world).take_line(self.chain, self.baud, buffer))
+    }
+
+    fn set_baud(&mut self, baud: Baud) -> Result<(), BusError> {
+        self.baud = baud;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Bench {
+        world: Arc<Mutex<World>>,
+        buses: Buses,
+    }
+
+    impl Bench {
+        fn new() -> Bench {
+            let world = Arc::new(Mutex::new(World::new(&board::antminer_s19jpro::PRODUCT, 1, 36, 0)));
+            let buses = buses(&world);
+            Bench { world, buses }
+        }
+
+        fn advance(&self, millis: u64) {
+            let mut w = lock(&self.world);
+            let to = w.now() + std::time::Duration::from_millis(millis);
+            w.advance(to);
+        }
+
+        fn write(&mut self, address: u8, bytes: &[u8]) {
+            self.buses.i2c.transfer(address, &mut [Message::Write(bytes)]).expect("answers");
+        }
+
+        /// Supply at 13.2 V, rail of chain 0 on, its reset released.
+        fn power_on(&mut self) {
+            self.buses.gpio.set(65, false).expect("a line");
+            for b in [0x55, 0xaa, 6, 0x83, 152, 0, 0x21, 1] {
+                self.write(0x10, &[0x11, b]);
+            }
+            for b in [0x55, 0xaa, 5, 0x15, 1, 0, 0x1b] {
+                self.write(0x20, &[b]);
+            }
+            self.buses.gpio.set(5, true).expect("a line");
+        }
+
+        fn count_chips(&mut self) -> usize {
+            self.buses.uarts[0].write(&[0x55, 0xaa, 0x52, 5, 0, 0, 0x0a]).expect("a line");
+            self.advance(200);
+            self.buses.uarts[0].read(&mut [0; 4096]).expect("a line") / 9
+        }
+    }
+
+    #[test]
+    fn chips_answer_only_with_supply_rail_and_reset() {
+        let mut b = Bench::new();
+        assert_eq!(b.count_chips(), 0);
+        b.power_on();
+        assert!((lock(&b.world).rail(0).expect("a chain").0 - 13.19).abs() < 0.01);
+        assert_eq!(lock(&b.world).rail(1), Some(Volt(0.0)));
+        assert_eq!(b.count_chips(), 126);
+        lock(&b.world).cut_chain(0, 40);
+        assert_eq!(b.count_chips(), 40);
+        b.buses.gpio.set(65, true).expect("a line");
+        assert_eq!(b.count_chips(), 0);
+        assert_eq!(lock(&b.world).power(), Watt(0.0));
+    }
+
+    #[test]
+    fn a_host_that_falls_silent_loses_the_rail() {
+        let mut b = Bench::new();
+        b.power_on();
+        b.advance(9_900);
+        assert!(lock(&b.world).rail(0) > Some(Volt(13.0)));
+        b.advance(300);
+        assert_eq!(lock(&b.world).rail(0), Some(Volt(0.0)));
+    }
+
+    #[test]
+    fn fans_obey_and_are_seen_and_a_silent_part_is_a_nack() {
+        let mut b = Bench::new();
+        for fan in 0..4 {
+            b.write(0x2d, &[0x30 + 16 * fan, 0xff]);
+        }
+        b.advance(15_000);
+        assert!(lock(&b.world).fan_speeds().iter().all(|s| *s > Rpm(5900.0)));
+        lock(&b.world).silence(0x2d, true);
+        let nack = b.buses.i2c.transfer(0x2d, &mut [Message::Write(&[0x30, 0])]);
+        assert!(matches!(nack, Err(BusError::Nack(0x2d))));
+        assert!(matches!(b.buses.i2c.transfer(0x33, &mut []), Err(BusError::Nack(0x33))));
+    }
+
+    #[test]
+    fn an_unplugged_board_is_gone_from_line_and_bus() {
+        let mut b = Bench::new();
+        assert!(b.buses.gpio.get(48).expect("a line"));
+        lock(&b.world).unplug(1);
+        assert!(!b.buses.gpio.get(48).expect("a line"));
+        assert!(matches!(b.buses.i2c.transfer(0x21, &mut []), Err(BusError::Nack(0x21))));
+        assert!(matches!(b.buses.i2c.transfer(0x4a, &mut []), Err(BusError::Nack(0x4a))));
+        assert!(b.buses.i2c.transfer(0x48, &mut []).is_ok());
+    }
+
+    #[test]
+    fn sensors_read_the_room_at_first() {
+        let mut b = Bench::new();
+        let mut t = [0; 2];
+        b.buses.i2c.transfer(0x49, &mut [Message::Write(&[0]), Message::Read(&mut t)]).expect("answers");
+        assert_eq!(t, [25, 0]);
+    }
+}

@@ -1,0 +1,66 @@
+//! Simulated parts on the I²C bus, at the level of their registers: one file a part, as in `hwdrivers`.
+//!
+//! Each is told what the host writes and gives what it reads; the world tells it the physics (a temperature, a turning fan) and
+//! asks it for its outputs (a duty, a voltage). Written from datasheets and captures, not from the drivers. Not here: heat.
+
+pub mod apw12;
+pub mod dspic;
+pub mod emc2305;
+pub mod tmp75;
+
+use model::Time;
+
+/// What every part on the bus can do.
+pub(crate) trait Target: Send {
+    /// Takes one write message.
+    fn write(&mut self, now: Time, bytes: &[u8]);
+    /// Fills one read message.
+    fn read(&mut self, now: Time, buffer: &mut [u8]);
+}
+
+/// Finds the `55 AA length …` packets of dsPIC and APW12 in bytes that come one at a time. `length` counts itself, command,
+/// data and the two bytes of the sum.
+#[derive(Debug, Default)]
+pub(crate) struct Packets {
+    pending: Vec<u8>,
+}
+
+/// Longest packet behind its preamble that either controller takes.
+const PACKET_LIMIT: usize = 16;
+
+impl Packets {
+    /// Takes one byte; gives command and data of a packet that it completes, with the sum's two bytes as they came.
+    pub(crate) fn tell(&mut self, byte: u8) -> Option<(u8, Vec<u8>, [u8; 2])> {
+        self.pending.push(byte);
+        while !matches!(self.pending.as_slice(), [] | [0x55] | [0x55, 0xaa] | [0x55, 0xaa, 4..=16, ..]) {
+            self.pending.remove(0);
+        }
+        let size = usize::from(*self.pending.get(2)?).min(PACKET_LIMIT);
+        if self.pending.len() < size + 2 {
+            return None;
+        }
+        let packet = std::mem::take(&mut self.pending);
+        Some((packet[3], packet[4..size].to_vec(), [packet[size], packet[size + 1]]))
+    }
+}
+
+/// The sum over length, command and data.
+pub(crate) fn sum(command: u8, data: &[u8]) -> u16 {
+    let length = 4 + data.len() as u16;
+    data.iter().fold(length + u16::from(command), |s, b| s.wrapping_add(u16::from(*b)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packets_are_found_in_noise_and_absurd_lengths_are_skipped() {
+        let mut p = Packets::default();
+        let noise = [0x55, 0xaa, 0xff, 0x00, 0x55, 0x55, 0xaa, 0x05, 0x15, 0x01, 0x00, 0x1b];
+        let found: Vec<_> = noise.iter().filter_map(|b| p.tell(*b)).collect();
+        assert_eq!(found, [(0x15, vec![1], [0x00, 0x1b])]);
+        assert_eq!(sum(0x15, &[1]), 0x1b);
+        assert_eq!(sum(0x83, &[0x0d, 0]), 0x96);
+    }
+}

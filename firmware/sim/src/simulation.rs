@@ -1,0 +1,289 @@
+//! A product under its real firmware in virtual time: real drivers, real controllers, real Stratum, on parts that are not there.
+//!
+//! One thread, one seed, the same bytes out. At every step the invariants are looked at from outside, in the physics and on the
+//! wire, never in what the firmware believes. Not here: how a part behaves (`parts`, `chip`, `heat`).
+
+use crate::link::Link;
+use crate::machine::{World, buses, lock};
+use crate::practice::{Pace, PracticeNode};
+use control::{Brain, Plan};
+use hwdrivers::chip::bm13xx;
+use model::{Celsius, ChainId, ChainState, Difficulty, Product, Time, UpstreamId};
+use rig::{BoardHand, ChainHand, Hand, Net, NetOrder, Rig, Scale, Upstream};
+use serde::Serialize;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use stratum::Url;
+use stratum::v1::Client;
+
+/// 6.7 reports a second for 100 TH/s: every 2^36-th candidate is tested (design.md 2).
+const SCALE: Scale = Scale { zero_bits: 0, scale_bits: 36 };
+/// Share difficulty of the practice chain in process (design.md 2).
+const SHARE_EXPONENT: i32 = -18;
+/// Longest step, so that heat is looked at often enough.
+const STEP_LIMIT: Duration = Duration::from_millis(100);
+/// A chip may be above its danger limit for this long.
+const DANGER_LIMIT: Duration = Duration::from_secs(1);
+/// Violations that are kept; the first ones tell the story.
+const VIOLATIONS_LIMIT: usize = 20;
+/// Unix time at the start of every simulation.
+const START_UNIX: u32 = 1_767_225_600;
+
+/// What a simulation is made of.
+#[derive(Clone, Copy, Debug)]
+pub struct Scenario {
+    /// Which product.
+    pub product: &'static Product,
+    /// Seed of everything that is random.
+    pub seed: u64,
+    /// How long.
+    pub duration: Duration,
+}
+
+/// What came of it; its JSON form is the product's interface.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Report {
+    /// Which product.
+    pub product: String,
+    /// The seed.
+    pub seed: u64,
+    /// How long, in hours of virtual time.
+    pub hours: f64,
+    /// Shares that the pool accepted.
+    pub shares: u64,
+    /// Shares that it rejected.
+    pub rejected: u64,
+    /// Shares whose job was superseded.
+    pub stale: u64,
+    /// Shares that it saw before.
+    pub duplicates: u64,
+    /// What must never be and was.
+    pub violations: Vec<String>,
+    /// The hottest chip.
+    pub hottest_celsius: f64,
+    /// The product's danger limit for chips.
+    pub danger_celsius: f64,
+    /// Target clock times small cores of all chips, from the first second: bring-up counts against it.
+    pub expected_hashes_per_second: f64,
+    /// From verified nonces.
+    pub hashes_per_second: f64,
+    /// Share of the chains' hashing time that was spent on fresh work.
+    pub fresh_work_fraction: f64,
+    /// Injected faults. None can be injected yet: the list is empty.
+    pub faults: Vec<String>,
+}
+
+struct Watch {
+    limits: model::Limits,
+    hot_since: Vec<Option<Time>>,
+    hottest: Celsius,
+    violations: Vec<String>,
+}
+
+impl Watch {
+    fn violate(&mut self, now: Time, what: &str) {
+        if self.violations.len() < VIOLATIONS_LIMIT {
+            self.violations.push(format!("{:.1} s: {what}", now.secs_f64()));
+        }
+    }
+
+    fn look(&mut self, now: Time, world: &World) {
+        for chain in 0..self.hot_since.len() {
+            let Some(chip) = world.chip_temperature(chain) else { continue };
+            self.hottest = self.hottest.max(chip);
+            if chip <= self.limits.danger {
+                self.hot_since[chain] = None;
+                continue;
+            }
+            let since = *self.hot_since[chain].get_or_insert(now);
+            let on = world.rail(chain).is_some_and(|v| v.0 > 0.0);
+            if on && now.since(since) > DANGER_LIMIT {
+                self.violate(now, &format!("chain {chain} has power at {chip:.1}"));
+            }
+        }
+        for chain in 0..self.hot_since.len() {
+            if world.rail(chain).is_some_and(|v| v > self.limits.rail_max) {
+                self.violate(now, &format!("chain {chain} has a rail above {}", self.limits.rail_max));
+            }
+        }
+    }
+}
+
+/// A running simulation.
+pub struct Simulation {
+    scenario: Scenario,
+    world: Arc<Mutex<World>>,
+    rig: Rig,
+    link: Link,
+    unix: Arc<AtomicU32>,
+    now: Time,
+    watch: Watch,
+}
+
+impl Simulation {
+    /// A machine that was just plugged in.
+    ///
+    /// # Errors
+    /// The board data names a part that no driver fits.
+    pub fn new(scenario: Scenario) -> Result<Simulation, rig::OpenError> {
+        let product = scenario.product;
+        let world = Arc::new(Mutex::new(World::new(product, scenario.seed, SCALE.scale_bits, SCALE.zero_bits)));
+        let handles = buses(&world);
+        let mut chains: Vec<Box<dyn Hand>> = Vec::new();
+        for ((id, board), uart) in (0u8..).zip(product.hashboards).zip(handles.uarts) {
+            chains.push(Box::new(ChainHand::new(ChainId(id), uart, &board.chain, SCALE)));
+        }
+        let board = BoardHand::open(product, handles.i2c, handles.gpio)?;
+        let small_cores = product.hashboards.first().map_or(0, |b| bm13xx::chip(b.chain.chip).small_cores);
+        let plan = Plan {
+            product: Some(product),
+            upstreams: 1,
+            autostart: true,
+            zero_bits: SCALE.zero_bits,
+            scale_bits: SCALE.scale_bits,
+            ticket_bits: bm13xx::TICKET_BITS,
+            small_cores,
+        };
+        let url = Url::parse("stratum+tcp://practice:3333").expect("a plain address");
+        let client = Client::new(UpstreamId(0), url, "simulated", "x");
+        let upstream = Upstream { client, shown: "stratum+tcp://practice:3333".to_owned() };
+        let unix = Arc::new(AtomicU32::new(START_UNIX));
+        let clock = Arc::clone(&unix);
+        let node = PracticeNode::new(Pace::IN_PROCESS, Box::new(move || clock.load(Ordering::Relaxed)));
+        Ok(Simulation {
+            rig: Rig::new(Brain::new(Time::ZERO, plan), chains, Some(Box::new(board)), vec![upstream]),
+            link: Link::new(node, Difficulty::power_of_two(SHARE_EXPONENT)),
+            now: Time::ZERO,
+            watch: Watch {
+                limits: product.limits,
+                hot_since: vec![None; product.hashboards.len()],
+                hottest: Celsius(0.0),
+                violations: Vec::new(),
+            },
+            unix,
+            world,
+            scenario,
+        })
+    }
+
+    /// The simulated machine, to break it.
+    #[must_use]
+    pub fn world(&self) -> &Arc<Mutex<World>> {
+        &self.world
+    }
+
+    /// The firmware that runs it.
+    #[must_use]
+    pub fn rig(&self) -> &Rig {
+        &self.rig
+    }
+
+    /// The virtual time.
+    #[must_use]
+    pub fn now(&self) -> Time {
+        self.now
+    }
+
+    /// What must never be and was.
+    #[must_use]
+    pub fn violations(&self) -> &[String] {
+        &self.watch.violations
+    }
+
+    /// Runs until `end`.
+    pub fn run_until(&mut self, end: Time) {
+        while self.now < end {
+            self.step(end);
+        }
+    }
+
+    /// Runs the scenario to its end.
+    #[must_use]
+    pub fn run(mut self) -> Report {
+        self.run_until(Time::ZERO + self.scenario.duration);
+        self.report()
+    }
+
+    fn step(&mut self, end: Time) {
+        let now = self.now;
+        self.unix.store(START_UNIX + u32::try_from(now.micros() / 1_000_000).unwrap_or(u32::MAX - START_UNIX), Ordering::Relaxed);
+        self.rig.turn(now);
+        self.carry(now);
+        {
+            let world = lock(&self.world);
+            self.watch.look(now, &world);
+        }
+        let wake = self.rig.wake_at().min(self.link.wake_at()).min(now + STEP_LIMIT).min(end);
+        let next = wake.max(now + Duration::from_micros(1));
+        self.now = next;
+        lock(&self.world).advance(next);
+    }
+
+    /// Moves what is on its way between miner and pool.
+    fn carry(&mut self, now: Time) {
+        self.link.turn(now);
+        loop {
+            let mut quiet = true;
+            while let Some(order) = self.rig.next_net() {
+                quiet = false;
+                match order {
+                    NetOrder::Connect(upstream) => {
+                        self.link.connect(now);
+                        self.rig.tell_net(now, upstream, Net::Connected);
+                    }
+                    NetOrder::Disconnect(_) => self.link.disconnect(),
+                    NetOrder::Send(_, line) => self.link.send(now, line),
+                }
+            }
+            while let Some(line) = self.link.receive(now) {
+                quiet = false;
+                self.rig.tell_net(now, UpstreamId(0), Net::Line(line));
+            }
+            if quiet {
+                return;
+            }
+        }
+    }
+
+    /// What came of it so far.
+    #[must_use]
+    pub fn report(&self) -> Report {
+        let status = self.rig.status(self.now);
+        let answers = self.link.answers();
+        let seconds = self.now.secs_f64().max(1e-9);
+        let nonces: u64 = status.chains.iter().map(|c| c.nonces).sum();
+        let weight = f64::from(SCALE.zero_bits) + f64::from(bm13xx::TICKET_BITS) + f64::from(SCALE.scale_bits);
+        let limits = self.scenario.product.limits;
+        let rate = |b: &model::Hashboard| bm13xx::chip(b.chain.chip).hashrate(limits.clock_nominal, u32::from(b.chain.chips)).0;
+        let expected = self.scenario.product.hashboards.iter().map(rate).sum();
+        Report {
+            product: self.scenario.product.name.to_owned(),
+            seed: self.scenario.seed,
+            hours: seconds / 3600.0,
+            shares: answers.accepted,
+            rejected: answers.rejected,
+            stale: answers.stale,
+            duplicates: answers.duplicates,
+            violations: self.watch.violations.clone(),
+            hottest_celsius: self.watch.hottest.0,
+            danger_celsius: self.watch.limits.danger.0,
+            expected_hashes_per_second: expected,
+            hashes_per_second: nonces as f64 * weight.exp2() / seconds,
+            fresh_work_fraction: self.fresh(),
+            faults: Vec::new(),
+        }
+    }
+
+    fn fresh(&self) -> f64 {
+        let world = lock(&self.world);
+        let (tested, repeated) = (world.hashes_tested(), world.hashes_repeated());
+        if tested > 0 { 1.0 - repeated as f64 / tested as f64 } else { 1.0 }
+    }
+
+    /// How many chains hash now.
+    #[must_use]
+    pub fn hashing(&self) -> usize {
+        self.rig.status(self.now).chains.iter().filter(|c| c.state == ChainState::Hashing).count()
+    }
+}
