@@ -1,0 +1,36 @@
+//! How the program ends: 0 done, 1 failed, 2 wrong input. Scripts rely on the difference.
+
+use std::process::ExitCode;
+
+/// What a subcommand came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// It did what was asked.
+    Done,
+    /// The input was wrong; what and where is on stderr already.
+    WrongInput,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> ExitCode {
+        match exit {
+            Exit::Done => ExitCode::SUCCESS,
+            Exit::WrongInput => ExitCode::from(2),
+        }
+    }
+}
+
+/// Turns what a subcommand gave back into an exit code; an error is told on stderr with its causes and is a 1.
+pub fn code(outcome: anyhow::Result<Exit>) -> ExitCode {
+    match outcome {
+        Ok(exit) => exit.into(),
+        // A reader that closed the pipe (`otedama boards | head -1`) has what it wanted.
+        Err(e) if e.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe) => {
+            ExitCode::SUCCESS
+        }
+        Err(e) => {
+            eprintln!("otedama: {e:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

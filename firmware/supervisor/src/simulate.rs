@@ -1,0 +1,65 @@
+//! `otedama simulate`: a product under its real firmware in virtual time, and what came of it.
+//!
+//! Not here: the simulation itself (`sim::simulation`).
+
+use crate::exit::Exit;
+use anyhow::Context;
+use clap::Args;
+use sim::simulation::{Report, Scenario, Simulation};
+use std::time::Duration;
+
+/// Longest run: a year, beyond which the counters of time would be the first to fail.
+const HOURS_LIMIT: f64 = 8766.0;
+
+/// What to simulate.
+#[derive(Debug, Args)]
+#[command(after_help = "Example: otedama simulate antminer-s19jpro --seed 1 --hours 24 --json")]
+pub struct Simulate {
+    /// The product, as `otedama boards` names it
+    product: String,
+    /// Seed of everything that is random; the same seed gives the same bytes
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Hours of virtual time
+    #[arg(long, default_value_t = 1.0)]
+    hours: f64,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs it. Exit status 1 when an invariant was violated.
+///
+/// # Errors
+/// The product's parts cannot be driven, or an invariant was violated.
+pub fn run(args: &Simulate) -> anyhow::Result<Exit> {
+    let Some(product) = board::product(&args.product) else {
+        let names: Vec<_> = board::PRODUCTS.iter().map(|p| p.name).collect();
+        eprintln!("otedama: no product is called '{}'; there are: {}", args.product, names.join(", "));
+        return Ok(Exit::WrongInput);
+    };
+    if !(args.hours > 0.0 && args.hours <= HOURS_LIMIT) {
+        eprintln!("otedama: --hours takes a number above 0 and up to {HOURS_LIMIT}");
+        return Ok(Exit::WrongInput);
+    }
+    let scenario = Scenario { product, seed: args.seed, duration: Duration::from_secs_f64(args.hours * 3600.0) };
+    let report = Simulation::new(scenario).context("open the parts of the product")?.run();
+    if args.json {
+        println!("{}", serde_json::to_string(&report)?);
+    } else {
+        print(&report);
+    }
+    anyhow::ensure!(report.violations.is_empty(), "{} invariants were violated", report.violations.len());
+    Ok(Exit::Done)
+}
+
+fn print(r: &Report) {
+    println!("SIMULATED {} for {} h, seed {}", r.product, r.hours, r.seed);
+    println!("  hash rate   {:.2} TH/s of {:.2} expected", r.hashes_per_second / 1e12, r.expected_hashes_per_second / 1e12);
+    println!("  shares      {} accepted, {} rejected, {} stale", r.shares, r.rejected, r.stale);
+    println!("  hottest     {:.1} °C (danger at {:.1} °C)", r.hottest_celsius, r.danger_celsius);
+    println!("  fresh work  {:.3} %", r.fresh_work_fraction * 100.0);
+    for v in &r.violations {
+        println!("  VIOLATED    {v}");
+    }
+}
