@@ -146,10 +146,13 @@ impl Brain {
             Fact::ChainClock { chain, clock } => {
                 chain_mut(&mut self.chains, chain).into_iter().for_each(|c| c.clocked(clock));
             }
-            Fact::ChainHashing { chain, epoch } => match chain_mut(&mut self.chains, chain) {
-                Some(c) => c.hashing(now, epoch, o),
-                None => drop(self.free_hands.insert(chain, epoch)),
-            },
+            Fact::ChainHashing { chain, epoch, nonce_bits } => {
+                self.tallies.entry(chain).or_default().nonce_bits = nonce_bits;
+                match chain_mut(&mut self.chains, chain) {
+                    Some(c) => c.hashing(now, epoch, o),
+                    None => drop(self.free_hands.insert(chain, epoch)),
+                }
+            }
             Fact::ChainFailed { chain, code, detail } => match chain_mut(&mut self.chains, chain) {
                 Some(c) => c.failed(now, code, &detail, faults, o),
                 None => {
@@ -265,6 +268,9 @@ impl Brain {
             orders.push(Order::Work(work));
         }
         for (chain, tally) in &self.tallies {
+            if tally.hardware_errors == 0 {
+                continue;
+            }
             let place = format!("chain {}", chain.0);
             let errs = tally.errs(now, self.faults.has(FaultCode::HardwareErrors, &place));
             let detail = "more than one nonce in twenty was wrong in the last ten minutes";

@@ -57,7 +57,7 @@ impl Rig {
                 }
                 Order::Clock { chain, clock } => {
                     answer(self, Fact::ChainClock { chain, clock });
-                    answer(self, Fact::ChainHashing { chain, epoch: Duration::from_secs(2) });
+                    answer(self, Fact::ChainHashing { chain, epoch: Duration::from_secs(2), nonce_bits: 12 });
                 }
                 Order::Connect(u) => {
                     answer(self, Fact::UpstreamReady(u));
@@ -216,7 +216,7 @@ fn noise_and_lost_orders_are_shown_and_pass() {
 #[test]
 fn cpu_threads_are_hands_without_a_board() {
     let mut r = Rig::new(Plan { product: None, ..PLAN });
-    r.tell(Fact::ChainHashing { chain: ChainId(0), epoch: Duration::from_secs(60) });
+    r.tell(Fact::ChainHashing { chain: ChainId(0), epoch: Duration::from_secs(60), nonce_bits: 12 });
     r.run(5);
     assert!(r.orders.iter().any(|o| matches!(o, Order::Submit(_))));
     r.tell(Fact::Command(Command::Stop));
@@ -246,7 +246,7 @@ fn any_fact() -> impl Strategy<Value = Fact> {
         2 => (chain.clone(), 0u32..200).prop_map(|(chain, chips)| Fact::ChainCounted { chain, chips }),
         2 => chain.clone().prop_map(Fact::ChainReady),
         2 => (chain.clone(), 0.0..1e9f64).prop_map(|(chain, c)| Fact::ChainClock { chain, clock: Megahertz(c) }),
-        3 => (chain.clone(), 0u64..5000).prop_map(|(chain, ms)| Fact::ChainHashing { chain, epoch: Duration::from_millis(ms) }),
+        3 => (chain.clone(), 0u64..5000).prop_map(|(chain, ms)| Fact::ChainHashing { chain, epoch: Duration::from_millis(ms), nonce_bits: 12 }),
         1 => chain.prop_map(|chain| Fact::ChainFailed { chain, code: FaultCode::ChainSilent, detail: String::new() }),
         2 => (0u8..3).prop_map(|u| Fact::UpstreamReady(UpstreamId(u))),
         2 => (0u64..50, 0u8..3, any::<bool>()).prop_map(|(id, u, clean)| Fact::Job(job(id, u, clean))),

@@ -20,8 +20,7 @@ impl Brain {
         for (chain, errors) in status.chains.iter_mut().zip(frame_errors) {
             chain.frame_errors = errors;
         }
-        let weight = self.hashes_per_nonce();
-        status.hashes_per_second = self.tallies.values().map(|t| t.per_second(now) * weight).sum();
+        status.hashes_per_second = self.tallies.values().map(|t| t.hashes_per_second(now)).sum();
         status.expected_hashes_per_second = status.chains.iter().map(|c| c.expected_hashes_per_second).sum();
         status.best_difficulty = self.best.as_ref().map_or_else(|| "0".to_owned(), Difficulty::to_decimal);
         let duty = self.thermal.as_ref().map_or(0.0, |t| t.duty().0);
@@ -80,7 +79,7 @@ impl Brain {
             chips_expected: chain.expected,
             megahertz: chain.clock.0,
             volts: chain.rail.map_or(0.0, |v| v.0),
-            hashes_per_second: tally.map_or(0.0, |t: &Tally| t.per_second(now)) * self.hashes_per_nonce(),
+            hashes_per_second: tally.map_or(0.0, |t: &Tally| t.hashes_per_second(now)),
             expected_hashes_per_second: promised.min(nominal) * 1e6 * f64::from(self.plan.small_cores) * f64::from(chain.chips),
             chip_celsius: self.thermal.as_ref().and_then(|t: &Thermal| t.chip(now, i)).map(|c| c.0),
             sensors: spots.iter().zip(known).map(sensor).collect(),
@@ -88,11 +87,6 @@ impl Brain {
             hardware_errors: tally.map_or(0, |t| t.hardware_errors),
             frame_errors: 0,
         }
-    }
-
-    /// What one verified nonce stands for (design.md 2).
-    fn hashes_per_nonce(&self) -> f64 {
-        2f64.powi(i32::from(self.plan.zero_bits) + i32::from(self.plan.ticket_bits) + i32::from(self.plan.scale_bits))
     }
 }
 

@@ -23,6 +23,9 @@ impl Faults {
 
     /// Notes that a fault is gone; without effect where it was not there.
     pub fn clear(&mut self, code: FaultCode, place: &str) {
+        if self.present.is_empty() {
+            return;
+        }
         if self.present.remove(&(code, place.to_owned())).is_some() {
             self.changes.push(Order::Clear { code, place: place.to_owned() });
         }
@@ -31,6 +34,21 @@ impl Faults {
     /// Raises or clears.
     pub fn set(&mut self, there: bool, code: FaultCode, place: &str, detail: &str) {
         if there { self.raise(code, place, detail) } else { self.clear(code, place) }
+    }
+
+    /// The same with place and detail in words that are only made where they are needed: looked at with every fact, while
+    /// nothing is wrong nearly always.
+    pub fn judge(&mut self, there: bool, code: FaultCode, words: impl FnOnce() -> (String, String)) {
+        if there || !self.present.is_empty() {
+            let (place, detail) = words();
+            self.set(there, code, &place, &detail);
+        }
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.present.is_empty()
     }
 
     /// Whether a fault is there.

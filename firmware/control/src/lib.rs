@@ -73,6 +73,8 @@ pub enum Fact {
         chain: ChainId,
         /// After this the chain repeats itself unless it gets new work.
         epoch: std::time::Duration,
+        /// One of its nonces counts as 2^this hashes: built-in zero bits, ticket and scale together.
+        nonce_bits: u8,
     },
     /// A chain's serial line failed or went silent beyond the driver's patience.
     ChainFailed {

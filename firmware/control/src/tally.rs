@@ -21,6 +21,8 @@ pub struct Tally {
     pub nonces: u64,
     /// Wrong ones since start.
     pub hardware_errors: u64,
+    /// One nonce counts as 2^this hashes.
+    pub nonce_bits: u8,
     /// When the hand first took work.
     pub since: Option<Time>,
     slots: VecDeque<(u64, u64, u64)>,
@@ -37,6 +39,12 @@ impl Tally {
     pub fn hardware_error(&mut self, now: Time) {
         self.hardware_errors += 1;
         self.slot(now).2 += 1;
+    }
+
+    /// Hashes a second that the verified nonces of the window show.
+    #[must_use]
+    pub fn hashes_per_second(&self, now: Time) -> f64 {
+        self.per_second(now) * f64::from(self.nonce_bits).exp2()
     }
 
     /// Verified nonces a second over the window, or since the start where that is less.

@@ -248,8 +248,11 @@ impl Thermal {
 
     fn judge_sensors(&self, now: Time, i: usize, faults: &mut Faults) {
         for s in &self.boards[i].sensors {
-            let place = format!("chain {i} sensor {}", s.id.0);
             let old = now.since(s.reading.map_or(self.started, |r| r.at)) > self.limits.reading_age_max;
+            if !old && faults.is_empty() {
+                continue;
+            }
+            let place = format!("chain {i} sensor {}", s.id.0);
             if !old {
                 // A single bad answer between good ones is no trouble; one that was never followed by a good one is.
                 if s.trouble.is_none() {
@@ -271,7 +274,7 @@ impl Thermal {
 
     fn judge_heat(&mut self, now: Time, i: usize, faults: &mut Faults) {
         let Some(chip) = self.estimate(&self.boards[i]) else { return };
-        let (l, b, place) = (self.limits, &mut self.boards[i], format!("chain {i}"));
+        let (l, b) = (self.limits, &mut self.boards[i]);
         let was = b.heat;
         b.heat = match b.heat {
             Heat::Danger { since } if b.latched || chip >= l.resume || now.since(since) < DANGER_REST => Heat::Danger { since },
@@ -298,8 +301,9 @@ impl Thermal {
             b.steps -= 1;
             b.step_at = now + STEP_UP;
         }
-        faults.set(danger, FaultCode::Danger, &place, &format!("chips reached {chip:.1}, limit {:.1}", l.danger));
-        faults.set(b.heat == Heat::Hot, FaultCode::TooHot, &place, &format!("chips reached {chip:.1}, limit {:.1}", l.hot));
+        let words = |limit| (format!("chain {i}"), format!("chips reached {chip:.1}, limit {limit:.1}"));
+        faults.judge(danger, FaultCode::Danger, || words(l.danger));
+        faults.judge(b.heat == Heat::Hot, FaultCode::TooHot, || words(l.hot));
     }
 
     fn judge_fans(&mut self, now: Time, faults: &mut Faults) {
@@ -317,12 +321,12 @@ impl Thermal {
                 }
                 _ => {}
             }
-            let detail = match fresh.map(|r| r.value) {
+            let detail = || match fresh.map(|r| r.value) {
                 Some(Some(rpm)) => format!("it turns at {rpm:.0}, told {expected:.0}"),
                 Some(None) => "it stands still".to_owned(),
                 None => "its speed is unknown".to_owned(),
             };
-            faults.set(f.healthy == Some(false), FaultCode::FanFailed, &format!("fan {i}"), &detail);
+            faults.judge(f.healthy == Some(false), FaultCode::FanFailed, || (format!("fan {i}"), detail()));
         }
         let turning = self.fans.iter().filter(|f| f.healthy == Some(true)).count();
         if turning >= usize::from(self.limits.fans_min) {

@@ -17,6 +17,7 @@ pub struct ChainHand<U: Uart> {
     id: ChainId,
     driver: Chain<U>,
     ticket: Target,
+    nonce_bits: u8,
     works: Works,
     judged_at: (u64, u64),
     failed: bool,
@@ -28,6 +29,7 @@ impl<U: Uart> ChainHand<U> {
         ChainHand {
             id,
             driver: Chain::new(uart, layout, scale),
+            nonce_bits: scale.zero_bits + scale.scale_bits + TICKET_BITS,
             ticket: Target::from_zero_bits(u32::from(scale.zero_bits) + u32::from(TICKET_BITS)),
             works: Works::default(),
             judged_at: (0, 0),
@@ -97,7 +99,7 @@ impl<U: Uart> Hand for ChainHand<U> {
                 ChainEvent::Counted { chips } => Fact::ChainCounted { chain, chips },
                 ChainEvent::Ready => Fact::ChainReady(chain),
                 ChainEvent::Clock(clock) => Fact::ChainClock { chain, clock },
-                ChainEvent::Hashing => Fact::ChainHashing { chain, epoch: self.driver.epoch() },
+                ChainEvent::Hashing => Fact::ChainHashing { chain, epoch: self.driver.epoch(), nonce_bits: self.nonce_bits },
                 ChainEvent::Found { work, nonce, version, chip } => self.verify(work, nonce, version, chip),
                 ChainEvent::Register { .. } => continue,
             });

@@ -6,10 +6,12 @@
 
 mod board_hand;
 mod chain_hand;
+mod cpu_hand;
 mod turn;
 
 pub use board_hand::{BoardHand, OpenError};
 pub use chain_hand::ChainHand;
+pub use cpu_hand::CpuHand;
 pub use hwdrivers::chip::bm13xx::chain::Scale;
 pub use turn::{Net, NetOrder, Rig, Upstream};
 
