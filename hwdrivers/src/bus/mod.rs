@@ -1,10 +1,11 @@
-//! Our own small bus traits: the seam between drivers and the world. Implementors are Linux's ([`tty`], [`i2c`], [`gpio`]) and
-//! the simulator's; nothing above knows which. Not here: any knowledge of a part.
+//! Our own small bus traits: the seam between drivers and the world. Implementors are Linux's ([`tty`], [`i2c`], [`gpio`]), the
+//! simulator's and a way to the simulator's ([`socket`]); nothing above knows which. Not here: any knowledge of a part.
 
 pub mod gpio;
 pub mod i2c;
 #[cfg(test)]
 pub(crate) mod record;
+pub mod socket;
 pub mod tty;
 
 use model::Baud;

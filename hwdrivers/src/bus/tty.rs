@@ -8,7 +8,7 @@ use rustix::io::Errno;
 use rustix::termios::{
     ControlModes, OptionalActions, QueueSelector, SpecialCodeIndex, Termios, ioctl_tiocexcl, tcflush, tcgetattr, tcsetattr,
 };
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 /// Waits of [`WRITE_WAIT`] for room in the line's buffer before a write counts as failed. The buffer is about 4 kB, a frame at
@@ -66,6 +66,13 @@ impl LinuxTty {
 fn near(asked: u32, got: u32) -> Result<(), BusError> {
     let off = u64::from(asked.abs_diff(got));
     if off * 100 <= u64::from(asked) * TOLERANCE { Ok(()) } else { Err(BusError::Baud { asked, got }) }
+}
+
+/// For `poll`, so that a reply is read when it arrives.
+impl AsFd for LinuxTty {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.line.as_fd()
+    }
 }
 
 impl Uart for LinuxTty {
