@@ -3,6 +3,7 @@
 //! Everything plugs in at the bus and the wire: `machine` has the traits of `hwdrivers::bus` for simulated chips and parts,
 //! so real drivers and real controllers run on it in virtual time. Not here: decisions of any kind.
 
+pub mod bench_socket;
 pub mod chip;
 pub mod heat;
 pub mod link;
@@ -10,9 +11,11 @@ pub mod machine;
 pub mod parts;
 pub mod practice;
 pub mod pty;
+pub mod real_time;
 pub mod simulation;
 
 pub use chip::SimChain;
 pub use machine::{Buses, World, buses, lock};
 pub use practice::PracticeNode;
 pub use pty::PtyLine;
+pub use real_time::RealTime;

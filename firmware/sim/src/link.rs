@@ -1,13 +1,14 @@
 //! The practice coin's pool at the other end of a pipe in memory: the real session, the real share check, true Stratum lines.
 //!
-//! Told lines and time, gives back lines, each a little later than it was sent, as a network does. Not here: sockets.
+//! Told lines and time, gives back lines, each a little later than it was sent, as a network does. What the miner sends is looked
+//! at on the wire: no share twice, none of a job that it knew to be superseded. Not here: sockets.
 
 use crate::practice::PracticeNode;
 use model::{Difficulty, Time, UpstreamId, Verdict};
 use pool::coinbase::EXTRANONCE2_SIZE;
 use pool::node::{Answer, Node};
 use pool::solo::{BlockFound, Claim, SoloConfig, SoloPool};
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 use stratum::v1::{Session, SessionEvent};
 
@@ -15,6 +16,12 @@ use stratum::v1::{Session, SessionEvent};
 const LATENCY: Duration = Duration::from_millis(20);
 /// A template is fetched this often between blocks, as pools do.
 const REFRESH: Duration = Duration::from_secs(30);
+/// A share that is this much later than the news of its job's end was sent against better knowledge.
+const AFTERTHOUGHT: Duration = Duration::from_millis(10);
+/// Superseded jobs that are remembered: hours of them.
+const SUPERSEDED_KEPT: usize = 256;
+/// Violations that are kept until they are taken.
+const VIOLATIONS_LIMIT: usize = 20;
 /// The only session's extranonce.
 const EXTRANONCE1: [u8; 4] = [0, 0, 0, 1];
 
@@ -33,6 +40,9 @@ pub struct Answers {
     pub blocks: u64,
 }
 
+/// What makes a share: job, extranonce2, time, nonce, version bits.
+type Sent = (String, Vec<u8>, u32, u32, Option<u32>);
+
 /// One miner's connection to a pool of the practice coin.
 pub struct Link {
     pool: SoloPool,
@@ -43,7 +53,16 @@ pub struct Link {
     to_miner: VecDeque<(Time, Vec<u8>)>,
     refresh_at: Time,
     answers: Answers,
-    last_accepted_job: Option<String>,
+    /// The wire is cut: nobody can connect.
+    cut: bool,
+    /// The pool takes lines and says nothing.
+    mute: bool,
+    /// Jobs that were offered and still count.
+    offered: BTreeSet<String>,
+    /// Jobs that a clean one superseded, and until when the miner could not know.
+    superseded: VecDeque<(String, Time)>,
+    seen: BTreeSet<Sent>,
+    violations: Vec<String>,
 }
 
 impl Link {
@@ -67,7 +86,12 @@ impl Link {
             to_miner: VecDeque::new(),
             refresh_at: Time::ZERO,
             answers: Answers::default(),
-            last_accepted_job: None,
+            cut: false,
+            mute: false,
+            offered: BTreeSet::new(),
+            superseded: VecDeque::new(),
+            seen: BTreeSet::new(),
+            violations: Vec::new(),
         }
     }
 
@@ -75,6 +99,41 @@ impl Link {
     #[must_use]
     pub fn answers(&self) -> Answers {
         self.answers
+    }
+
+    /// Cuts the wire, or mends it. A connection that stood is gone, which its owner tells the miner.
+    pub fn cut(&mut self, cut: bool) {
+        self.cut = cut;
+        if cut {
+            self.disconnect();
+        }
+    }
+
+    /// Whether the wire is cut.
+    #[must_use]
+    pub fn is_cut(&self) -> bool {
+        self.cut
+    }
+
+    /// Whether a connection stands.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        self.session.is_some()
+    }
+
+    /// Makes the pool swallow its words while the connection stands, or heals it.
+    pub fn mute(&mut self, mute: bool) {
+        self.mute = mute;
+    }
+
+    /// Puts a line of anybody's choice on its way to the miner.
+    pub fn say(&mut self, now: Time, line: &[u8]) {
+        self.to_miner.push_back((now + LATENCY, line.to_vec()));
+    }
+
+    /// What the miner did on the wire that must never be, since the last call.
+    pub fn take_violations(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.violations)
     }
 
     /// A miner connects.
@@ -124,33 +183,61 @@ impl Link {
             self.refresh(now);
         }
         while self.to_pool.front().is_some_and(|(at, _)| *at <= now) {
-            let Some((_, line)) = self.to_pool.pop_front() else { break };
+            let Some((at, line)) = self.to_pool.pop_front() else { break };
             if let Some(session) = &mut self.session {
                 session.tell_line(now, line.trim_ascii_end());
             }
-            self.hear(now);
+            self.hear(now, at);
         }
         if let Some(session) = &mut self.session {
             session.tick(now);
         }
-        self.hear(now);
+        self.hear(now, now);
     }
 
     fn refresh(&mut self, now: Time) {
         self.refresh_at = now + REFRESH;
         let template = self.node.template(None).expect("the practice chain always has a template");
         self.pool.told_template(template).expect("its bits are a target");
-        self.offer();
+        self.offer(now);
     }
 
-    fn offer(&mut self) {
+    fn offer(&mut self, now: Time) {
         if let (Some(session), Some(offer), true) = (&mut self.session, self.pool.offer(), self.authorized) {
-            session.offer(&offer.job_for(EXTRANONCE1), offer.difficulty);
+            let job = offer.job_for(EXTRANONCE1);
+            if job.clean {
+                let mut ended = std::mem::take(&mut self.offered);
+                ended.remove(&job.name);
+                self.superseded.extend(ended.into_iter().map(|name| (name, now + LATENCY)));
+                let surplus = self.superseded.len().saturating_sub(SUPERSEDED_KEPT);
+                self.superseded.drain(..surplus);
+            }
+            self.offered.insert(job.name.clone());
+            session.offer(&job, offer.difficulty);
         }
     }
 
-    fn hear(&mut self, now: Time) {
-        let Some(session) = &mut self.session else { return };
+    /// Looks at a share that was sent one latency before `arrived`.
+    fn inspect(&mut self, arrived: Time, claim: &Claim<'_>) {
+        let name = claim.job_name.to_owned();
+        let known_at = self.superseded.iter().find(|(n, _)| *n == name).map(|(_, t)| *t);
+        if known_at.is_some_and(|t| arrived > t + LATENCY + AFTERTHOUGHT) {
+            self.violate(format!("a share of job {name} was sent after the job that superseded it had come"));
+        }
+        let key = (name, claim.extranonce2.to_vec(), claim.time, claim.nonce, claim.version_bits);
+        if !self.seen.insert(key) {
+            self.violate(format!("share {:08x} of job {} was sent twice", claim.nonce, claim.job_name));
+        }
+    }
+
+    fn violate(&mut self, what: String) {
+        if self.violations.len() < VIOLATIONS_LIMIT {
+            self.violations.push(what);
+        }
+    }
+
+    fn hear(&mut self, now: Time, arrived: Time) {
+        let Some(mut session) = self.session.take() else { return };
         let (mut found, mut greeted, mut closed) = (None, false, false);
         while let Some(event) = session.next_event() {
             match event {
@@ -164,12 +251,10 @@ impl Link {
                         nonce: s.nonce,
                         version_bits: s.version_bits,
                     };
+                    self.inspect(arrived, &claim);
                     let (verdict, block) = self.pool.judge(&claim);
                     match &verdict {
-                        Verdict::Accepted => {
-                            self.answers.accepted += 1;
-                            self.last_accepted_job = Some(s.job_name.clone());
-                        }
+                        Verdict::Accepted => self.answers.accepted += 1,
                         Verdict::Stale => self.answers.stale += 1,
                         Verdict::Rejected(why) => {
                             self.answers.rejected += 1;
@@ -183,16 +268,19 @@ impl Link {
                 SessionEvent::Closed(_) => closed = true,
             }
         }
+        self.session = Some(session);
         self.authorized |= greeted;
         if greeted {
-            self.offer();
+            self.offer(now);
         }
         if let Some(block) = found {
             self.append(now, &block);
         }
         if let Some(session) = &mut self.session {
             while let Some(line) = session.next_line() {
-                self.to_miner.push_back((now + LATENCY, line));
+                if !self.mute {
+                    self.to_miner.push_back((now + LATENCY, line));
+                }
             }
         }
         if closed {
@@ -208,5 +296,43 @@ impl Link {
             }
             Ok(Answer::Refused(_)) | Err(_) => self.pool.told_refused(block.hash),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::practice::Pace;
+
+    fn claim<'a>(job_name: &'a str, nonce: u32) -> Claim<'a> {
+        let (extranonce1, extranonce2) = (&EXTRANONCE1[..], &[0; 4][..]);
+        Claim { job_name, extranonce1, extranonce2, time: 0, nonce, version_bits: None }
+    }
+
+    #[test]
+    fn a_share_sent_twice_or_against_better_knowledge_is_seen() {
+        let node = PracticeNode::new(Pace::IN_PROCESS, Box::new(|| 1));
+        let mut link = Link::new(node, Difficulty::ONE);
+        let known_at = Time::from_secs(10);
+        link.superseded.push_back(("a".to_owned(), known_at));
+        for (at, name, nonce, expected) in [
+            (Time::from_secs(11), "b", 1, 0),
+            (Time::from_secs(12), "b", 1, 1),
+            (known_at + LATENCY, "a", 1, 0),
+            (known_at + LATENCY + AFTERTHOUGHT * 2, "a", 2, 1),
+        ] {
+            link.inspect(at, &claim(name, nonce));
+            assert_eq!(link.take_violations().len(), expected, "{name} {nonce}");
+        }
+    }
+
+    #[test]
+    fn nobody_connects_through_a_cut_wire() {
+        let node = PracticeNode::new(Pace::IN_PROCESS, Box::new(|| 1));
+        let mut link = Link::new(node, Difficulty::ONE);
+        link.connect(Time::ZERO);
+        assert!(link.is_connected() && !link.is_cut());
+        link.cut(true);
+        assert!(!link.is_connected() && link.is_cut());
     }
 }

@@ -7,7 +7,7 @@ use crate::SimChain;
 use crate::heat::{Air, BoardHeat, Load, STEP};
 use crate::parts::{Target, apw12::Apw12, dspic::Dspic, emc2305::Emc2305, tmp75::Tmp75};
 use hwdrivers::bus::{BusError, Gpio, I2c, Message, Uart};
-use model::{Baud, Celsius, Part, Product, Rpm, SensorPlace, Time, Volt, Watt};
+use model::{Baud, Celsius, Megahertz, Part, Percent, Product, Rpm, SensorPlace, Time, Volt, Watt};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -50,6 +50,8 @@ pub struct World {
     parts: BTreeMap<u8, SimPart>,
     /// Parts that do not answer.
     silent: BTreeSet<u8>,
+    /// When each sensor was last read.
+    read_at: BTreeMap<u8, Time>,
     lines: BTreeMap<u32, bool>,
     air: Air,
 }
@@ -93,6 +95,7 @@ impl World {
             boards,
             parts,
             silent: BTreeSet::new(),
+            read_at: BTreeMap::new(),
             lines,
             air,
         };
@@ -136,6 +139,29 @@ impl World {
     #[must_use]
     pub fn rail(&self, chain: usize) -> Option<Volt> {
         self.boards.get(chain).map(|b| b.rail)
+    }
+
+    /// The clock of a chain's chips.
+    #[must_use]
+    pub fn clock(&self, chain: usize) -> Option<Megahertz> {
+        self.boards.get(chain).map(|b| b.chain.clock())
+    }
+
+    /// Since when the longest unread sensor of a chain's board has not been read.
+    #[must_use]
+    pub fn unread_since(&self, chain: usize) -> Option<Time> {
+        let of = |p: &SimPart| matches!(p, SimPart::Sensor { board, .. } if *board == chain);
+        let sensors = self.parts.iter().filter(|(_, p)| of(p));
+        sensors.map(|(address, _)| self.read_at.get(address).copied().unwrap_or(Time::ZERO)).min()
+    }
+
+    /// What the slowest driven fan is told; `None` while the fan controller does not answer.
+    #[must_use]
+    pub fn duty(&self) -> Option<Percent> {
+        let answers = |a: &u8| !self.silent.contains(a);
+        let fans =
+            self.parts.iter().find_map(|(a, p)| if let SimPart::Fans(f) = p { Some(f).filter(|_| answers(a)) } else { None })?;
+        (0..usize::from(self.product.fans)).map(|fan| fans.duty(fan)).reduce(|a, b| if b < a { b } else { a })
     }
 
     /// What all boards take.
@@ -186,6 +212,20 @@ impl World {
             b.plugged = false;
             self.wire();
         }
+    }
+
+    /// Puts a hashboard back in.
+    pub fn plug(&mut self, chain: usize) {
+        if let Some(b) = self.boards.get_mut(chain) {
+            b.plugged = true;
+            self.wire();
+        }
+    }
+
+    /// How many candidates a chain hashed, and how many of them it had hashed before on the same job.
+    #[must_use]
+    pub fn hashes(&self, chain: usize) -> (u64, u64) {
+        self.boards.get(chain).map_or((0, 0), |b| (b.chain.hashes_tested(), b.chain.hashes_repeated()))
     }
 
     /// How many of all chains' candidates were tested before on the same job.
@@ -271,6 +311,9 @@ impl World {
             && !self.boards[*board].plugged
         {
             return Err(BusError::Nack(address));
+        }
+        if matches!(part, SimPart::Sensor { .. }) && messages.iter().any(|m| matches!(m, Message::Read(_))) {
+            self.read_at.insert(address, now);
         }
         for m in messages {
             match m {

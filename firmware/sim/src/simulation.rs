@@ -8,7 +8,7 @@ use crate::machine::{World, buses, lock};
 use crate::practice::{Pace, PracticeNode};
 use control::{Brain, Plan};
 use hwdrivers::chip::bm13xx;
-use model::{Celsius, ChainId, ChainState, Difficulty, Product, Time, UpstreamId};
+use model::{Celsius, ChainId, ChainState, Difficulty, Percent, Product, Time, UpstreamId};
 use rig::{BoardHand, ChainHand, Hand, Net, NetOrder, Rig, Scale, Upstream};
 use serde::Serialize;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -25,6 +25,12 @@ const SHARE_EXPONENT: i32 = -18;
 const STEP_LIMIT: Duration = Duration::from_millis(100);
 /// A chip may be above its danger limit for this long.
 const DANGER_LIMIT: Duration = Duration::from_secs(1);
+/// Temperatures of a board under power that are this old want full fans.
+const UNREAD_FANS: Duration = Duration::from_secs(10);
+/// The regulator has 5 s to say that it is off, then the supply is cut.
+const CUT_LIMIT: Duration = Duration::from_secs(10);
+/// What a duty of 100 % may lack: the controller has 255 steps.
+const FULL_DUTY: Percent = Percent(99.5);
 /// Violations that are kept; the first ones tell the story.
 const VIOLATIONS_LIMIT: usize = 20;
 /// Unix time at the start of every simulation.
@@ -77,6 +83,7 @@ pub struct Report {
 struct Watch {
     limits: model::Limits,
     hot_since: Vec<Option<Time>>,
+    powered_since: Vec<Option<Time>>,
     hottest: Celsius,
     violations: Vec<String>,
 }
@@ -89,6 +96,32 @@ impl Watch {
     }
 
     fn look(&mut self, now: Time, world: &World) {
+        self.look_at_heat(now, world);
+        for chain in 0..self.hot_since.len() {
+            let powered = world.rail(chain).is_some_and(|v| v.0 > 0.0);
+            if world.rail(chain).is_some_and(|v| v > self.limits.rail_max) {
+                self.violate(now, &format!("chain {chain} has a rail above {}", self.limits.rail_max));
+            }
+            if world.clock(chain).is_some_and(|c| c.0 > self.limits.clock_max.0 + 1e-6) {
+                self.violate(now, &format!("chain {chain} has a clock above {}", self.limits.clock_max));
+            }
+            if !powered {
+                self.powered_since[chain] = None;
+                continue;
+            }
+            // A board that was just given power was not to be read before.
+            let since = *self.powered_since[chain].get_or_insert(now);
+            let unread = now.since(world.unread_since(chain).unwrap_or(now));
+            if unread > UNREAD_FANS && now.since(since) > UNREAD_FANS && world.duty().is_some_and(|d| d < FULL_DUTY) {
+                self.violate(now, &format!("chain {chain} has a temperature {unread:.0?} old and the fans are not full"));
+            }
+            if unread > self.limits.reading_age_max * 3 + CUT_LIMIT {
+                self.violate(now, &format!("chain {chain} has a temperature {unread:.0?} old and power"));
+            }
+        }
+    }
+
+    fn look_at_heat(&mut self, now: Time, world: &World) {
         for chain in 0..self.hot_since.len() {
             let Some(chip) = world.chip_temperature(chain) else { continue };
             self.hottest = self.hottest.max(chip);
@@ -102,11 +135,6 @@ impl Watch {
                 self.violate(now, &format!("chain {chain} has power at {chip:.1}"));
             }
         }
-        for chain in 0..self.hot_since.len() {
-            if world.rail(chain).is_some_and(|v| v > self.limits.rail_max) {
-                self.violate(now, &format!("chain {chain} has a rail above {}", self.limits.rail_max));
-            }
-        }
     }
 }
 
@@ -115,7 +143,7 @@ pub struct Simulation {
     scenario: Scenario,
     world: Arc<Mutex<World>>,
     rig: Rig,
-    link: Link,
+    links: Vec<Link>,
     unix: Arc<AtomicU32>,
     now: Time,
     watch: Watch,
@@ -127,6 +155,14 @@ impl Simulation {
     /// # Errors
     /// The board data names a part that no driver fits.
     pub fn new(scenario: Scenario) -> Result<Simulation, rig::OpenError> {
+        Simulation::with_pools(scenario, 1)
+    }
+
+    /// The same with a list of so many pools of the same coin, each with its own wire.
+    ///
+    /// # Errors
+    /// As for [`Simulation::new`].
+    pub fn with_pools(scenario: Scenario, pools: u8) -> Result<Simulation, rig::OpenError> {
         let product = scenario.product;
         let world = Arc::new(Mutex::new(World::new(product, scenario.seed, SCALE.scale_bits, SCALE.zero_bits)));
         let handles = buses(&world);
@@ -138,26 +174,30 @@ impl Simulation {
         let small_cores = product.hashboards.first().map_or(0, |b| bm13xx::chip(b.chain.chip).small_cores);
         let plan = Plan {
             product: Some(product),
-            upstreams: 1,
+            upstreams: pools,
             autostart: true,
             zero_bits: SCALE.zero_bits,
             scale_bits: SCALE.scale_bits,
             ticket_bits: bm13xx::TICKET_BITS,
             small_cores,
         };
-        let url = Url::parse("stratum+tcp://practice:3333").expect("a plain address");
-        let client = Client::new(UpstreamId(0), url, "simulated", "x");
-        let upstream = Upstream { client, shown: "stratum+tcp://practice:3333".to_owned() };
         let unix = Arc::new(AtomicU32::new(START_UNIX));
         let clock = Arc::clone(&unix);
         let node = PracticeNode::new(Pace::IN_PROCESS, Box::new(move || clock.load(Ordering::Relaxed)));
+        let upstream = |id| {
+            let shown = "stratum+tcp://practice:3333";
+            let url = Url::parse(shown).expect("a plain address");
+            Upstream { client: Client::new(UpstreamId(id), url, "simulated", "x"), shown: shown.to_owned() }
+        };
+        let link = |_| Link::new(node.clone(), Difficulty::power_of_two(SHARE_EXPONENT));
         Ok(Simulation {
-            rig: Rig::new(Brain::new(Time::ZERO, plan), chains, Some(Box::new(board)), vec![upstream]),
-            link: Link::new(node, Difficulty::power_of_two(SHARE_EXPONENT)),
+            rig: Rig::new(Brain::new(Time::ZERO, plan), chains, Some(Box::new(board)), (0..pools).map(upstream).collect()),
+            links: (0..pools).map(link).collect(),
             now: Time::ZERO,
             watch: Watch {
                 limits: product.limits,
                 hot_since: vec![None; product.hashboards.len()],
+                powered_since: vec![None; product.hashboards.len()],
                 hottest: Celsius(0.0),
                 violations: Vec::new(),
             },
@@ -177,6 +217,21 @@ impl Simulation {
     #[must_use]
     pub fn rig(&self) -> &Rig {
         &self.rig
+    }
+
+    /// A pool's end of its wire, to break it. `None` beyond the list.
+    pub fn pool(&mut self, pool: usize) -> Option<&mut Link> {
+        self.links.get_mut(pool)
+    }
+
+    /// Cuts the wire to a pool, or mends it; a connection that stood ends.
+    pub fn cut_pool(&mut self, pool: u8, cut: bool) {
+        let Some(link) = self.links.get_mut(usize::from(pool)) else { return };
+        let stood = link.is_connected();
+        link.cut(cut);
+        if stood && cut {
+            self.rig.tell_net(self.now, UpstreamId(pool), Net::Closed("the wire was cut".to_owned()));
+        }
     }
 
     /// The virtual time.
@@ -214,7 +269,8 @@ impl Simulation {
             let world = lock(&self.world);
             self.watch.look(now, &world);
         }
-        let wake = self.rig.wake_at().min(self.link.wake_at()).min(now + STEP_LIMIT).min(end);
+        let pools = self.links.iter().map(Link::wake_at).fold(Time::NEVER, Time::min);
+        let wake = self.rig.wake_at().min(pools).min(now + STEP_LIMIT).min(end);
         let next = wake.max(now + Duration::from_micros(1));
         self.now = next;
         lock(&self.world).advance(next);
@@ -222,23 +278,23 @@ impl Simulation {
 
     /// Moves what is on its way between miner and pool.
     fn carry(&mut self, now: Time) {
-        self.link.turn(now);
+        for link in &mut self.links {
+            link.turn(now);
+        }
         loop {
             let mut quiet = true;
             while let Some(order) = self.rig.next_net() {
                 quiet = false;
-                match order {
-                    NetOrder::Connect(upstream) => {
-                        self.link.connect(now);
-                        self.rig.tell_net(now, upstream, Net::Connected);
-                    }
-                    NetOrder::Disconnect(_) => self.link.disconnect(),
-                    NetOrder::Send(_, line) => self.link.send(now, line),
-                }
+                self.obey_net(now, order);
             }
-            while let Some(line) = self.link.receive(now) {
-                quiet = false;
-                self.rig.tell_net(now, UpstreamId(0), Net::Line(line));
+            for (id, link) in (0u8..).map(UpstreamId).zip(&mut self.links) {
+                while let Some(line) = link.receive(now) {
+                    quiet = false;
+                    self.rig.tell_net(now, id, Net::Line(line));
+                }
+                for what in link.take_violations() {
+                    self.watch.violate(now, &what);
+                }
             }
             if quiet {
                 return;
@@ -246,11 +302,27 @@ impl Simulation {
         }
     }
 
+    fn obey_net(&mut self, now: Time, order: NetOrder) {
+        let (NetOrder::Connect(id) | NetOrder::Disconnect(id) | NetOrder::Send(id, _)) = order;
+        let Some(link) = self.links.get_mut(usize::from(id.0)) else { return };
+        match order {
+            NetOrder::Connect(_) if link.is_cut() => {
+                self.rig.tell_net(now, id, Net::Closed("connection refused".to_owned()));
+            }
+            NetOrder::Connect(_) => {
+                link.connect(now);
+                self.rig.tell_net(now, id, Net::Connected);
+            }
+            NetOrder::Disconnect(_) => link.disconnect(),
+            NetOrder::Send(_, line) => link.send(now, line),
+        }
+    }
+
     /// What came of it so far.
     #[must_use]
     pub fn report(&self) -> Report {
         let status = self.rig.status(self.now);
-        let answers = self.link.answers();
+        let answers: Vec<_> = self.links.iter().map(Link::answers).collect();
         let seconds = self.now.secs_f64().max(1e-9);
         let nonces: u64 = status.chains.iter().map(|c| c.nonces).sum();
         let weight = f64::from(SCALE.zero_bits) + f64::from(bm13xx::TICKET_BITS) + f64::from(SCALE.scale_bits);
@@ -261,10 +333,10 @@ impl Simulation {
             product: self.scenario.product.name.to_owned(),
             seed: self.scenario.seed,
             hours: seconds / 3600.0,
-            shares: answers.accepted,
-            rejected: answers.rejected,
-            stale: answers.stale,
-            duplicates: answers.duplicates,
+            shares: answers.iter().map(|a| a.accepted).sum(),
+            rejected: answers.iter().map(|a| a.rejected).sum(),
+            stale: answers.iter().map(|a| a.stale).sum(),
+            duplicates: answers.iter().map(|a| a.duplicates).sum(),
             violations: self.watch.violations.clone(),
             hottest_celsius: self.watch.hottest.0,
             danger_celsius: self.watch.limits.danger.0,
@@ -285,5 +357,29 @@ impl Simulation {
     #[must_use]
     pub fn hashing(&self) -> usize {
         self.rig.status(self.now).chains.iter().filter(|c| c.state == ChainState::Hashing).count()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hwdrivers::bus::Message;
+
+    #[test]
+    fn power_on_a_board_that_nobody_reads_is_seen() {
+        let product = &board::antminer_s19jpro::PRODUCT;
+        let scenario = Scenario { product, seed: 1, duration: Duration::ZERO };
+        let mut watch = Simulation::new(scenario).expect("drivers for every part").watch;
+        let world = Arc::new(Mutex::new(World::new(product, 1, 36, 0)));
+        let mut handles = buses(&world);
+        let end = Time::from_secs(26);
+        lock(&world).advance(end);
+        watch.look(end, &lock(&world));
+        assert_eq!(watch.violations, Vec::<String>::new());
+        handles.gpio.set(product.supply_enable_line, false).expect("a line");
+        let enable = [0x55, 0xaa, 5, 0x15, 1, 0, 0x1b];
+        handles.i2c.transfer(0x21, &mut [Message::Write(&enable)]).expect("answers");
+        watch.look(end, &lock(&world));
+        assert_eq!(watch.violations, ["26.0 s: chain 1 has a temperature 26s old and power"]);
     }
 }

@@ -1,0 +1,145 @@
+//! The serving end of `hwdrivers::bus::socket`: the I²C bus and the GPIO lines of a simulated machine for other processes.
+//!
+//! A client that breaks the form, or sends on without reading its answers, loses its connection; nobody else notices. It never
+//! blocks. Not here: the form itself, and what sits on the bus.
+
+use hwdrivers::bus::socket::{BODY_LIMIT, Piece, Reply, Request, take_body};
+use hwdrivers::bus::{BusError, Gpio, I2c, Message};
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+
+/// Clients at once: a firmware has one for the bus and one for the lines, the rest is for looking on.
+const CLIENTS_LIMIT: usize = 8;
+/// Answers that wait for a client, bytes. It asks and reads in turn; more than a few answers ahead is a client gone wrong.
+const ANSWERS_LIMIT: usize = 4 * BODY_LIMIT;
+/// GPIO lines there are, far more than any control board has.
+const LINES: u32 = 1024;
+
+/// Why the socket cannot be served.
+#[derive(Debug, thiserror::Error)]
+#[error("{attempt} the bus socket {}", path.display())]
+pub struct BenchSocketError {
+    /// What was attempted.
+    attempt: &'static str,
+    /// Where.
+    path: PathBuf,
+    /// Why not.
+    source: io::Error,
+}
+
+struct Client {
+    stream: UnixStream,
+    arrived: Vec<u8>,
+    answers: Vec<u8>,
+}
+
+/// One socket and those who use it.
+pub struct BenchSocket {
+    listener: UnixListener,
+    path: PathBuf,
+    clients: Vec<Client>,
+}
+
+impl BenchSocket {
+    /// Listens on a new socket at this path.
+    ///
+    /// # Errors
+    /// The path is taken or cannot be made.
+    pub fn open(path: &Path) -> Result<BenchSocket, BenchSocketError> {
+        let fail = |attempt| move |source| BenchSocketError { attempt, path: path.to_owned(), source };
+        let listener = UnixListener::bind(path).map_err(fail("open"))?;
+        let socket = BenchSocket { listener, path: path.to_owned(), clients: Vec::new() };
+        socket.listener.set_nonblocking(true).map_err(fail("set up"))?;
+        Ok(socket)
+    }
+
+    /// Where clients find it.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What to poll for arriving bytes and clients.
+    pub fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        std::iter::once(self.listener.as_fd()).chain(self.clients.iter().map(|c| c.stream.as_fd()))
+    }
+
+    /// Takes in who came, answers what was asked, lets go who left or broke the form.
+    pub fn turn(&mut self, i2c: &mut dyn I2c, gpio: &mut dyn Gpio) {
+        while let Ok((stream, _)) = self.listener.accept() {
+            // One too many is closed at once: it shall not wait in the dark.
+            if self.clients.len() < CLIENTS_LIMIT && stream.set_nonblocking(true).is_ok() {
+                self.clients.push(Client { stream, arrived: Vec::new(), answers: Vec::new() });
+            }
+        }
+        self.clients.retain_mut(|c| c.turn(i2c, gpio).is_ok());
+    }
+}
+
+impl Drop for BenchSocket {
+    fn drop(&mut self) {
+        // One that somebody removed already is as good.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+impl Client {
+    /// An error ends the connection.
+    fn turn(&mut self, i2c: &mut dyn I2c, gpio: &mut dyn Gpio) -> io::Result<()> {
+        let wrong = |e| io::Error::new(ErrorKind::InvalidData, e);
+        let mut buffer = [0; BODY_LIMIT];
+        match self.stream.read(&mut buffer) {
+            Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+            Ok(n) => self.arrived.extend(&buffer[..n]),
+            Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
+            Err(e) => return Err(e),
+        }
+        while let Some(body) = take_body(&mut self.arrived).map_err(wrong)? {
+            let reply = answer(Request::from_body(&body).map_err(wrong)?, i2c, gpio);
+            self.answers.extend(reply.to_frame().map_err(wrong)?);
+            if self.answers.len() > ANSWERS_LIMIT {
+                return Err(ErrorKind::QuotaExceeded.into());
+            }
+        }
+        while !self.answers.is_empty() {
+            match self.stream.write(&self.answers) {
+                Ok(n) => drop(self.answers.drain(..n)),
+                Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => break,
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn answer(request: Request, i2c: &mut dyn I2c, gpio: &mut dyn Gpio) -> Reply {
+    let outcome = match request {
+        Request::Transfer { address, pieces } => transfer(address, &pieces, i2c),
+        Request::Set { line, .. } | Request::Get { line } if line >= LINES => {
+            return Reply::Failed(format!("there are {LINES} lines"));
+        }
+        Request::Set { line, high } => gpio.set(line, high).map(|()| Vec::new()),
+        Request::Get { line } => gpio.get(line).map(|high| vec![u8::from(high)]),
+    };
+    match outcome {
+        Ok(bytes) => Reply::Done(bytes),
+        Err(BusError::Nack(_)) => Reply::Nack,
+        Err(e) => Reply::Failed(e.to_string()),
+    }
+}
+
+fn transfer(address: u8, pieces: &[Piece], i2c: &mut dyn I2c) -> Result<Vec<u8>, BusError> {
+    let room = |p: &Piece| if let Piece::Read(n) = p { vec![0; *n] } else { Vec::new() };
+    let mut read: Vec<Vec<u8>> = pieces.iter().map(room).collect();
+    let pairs = pieces.iter().zip(&mut read);
+    let mut messages: Vec<Message<'_>> = pairs
+        .map(|(piece, buffer)| match piece {
+            Piece::Write(bytes) => Message::Write(bytes),
+            Piece::Read(_) => Message::Read(buffer),
+        })
+        .collect();
+    i2c.transfer(address, &mut messages)?;
+    Ok(read.concat())
+}

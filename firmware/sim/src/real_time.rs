@@ -1,0 +1,136 @@
+//! A simulated machine in real time: its chains on ptys, its bus and lines on a socket, for a firmware in another process.
+//!
+//! One thread owns it all. Time follows the clock in short steps, sooner where bytes arrive; a machine that lags far behind
+//! drops time rather than running after it. Not here: a firmware, and who ends it.
+
+use crate::bench_socket::{BenchSocket, BenchSocketError};
+use crate::machine::{Buses, World, buses, lock};
+use crate::pty::{PtyError, PtyLine};
+use hwdrivers::chip::bm13xx::chain::Scale;
+use model::{Product, Time};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// How chips in real time are easier than real ones: some hundred reports a second for 100 TH/s, which one core hashes easily.
+/// A firmware must count with the same.
+pub const SCALE: Scale = Scale { zero_bits: 0, scale_bits: 32 };
+/// Longest step: a reply waits for at most this long, and the chips for a tenth of their bring-up's shortest wait.
+const STEP: Timespec = Timespec { tv_sec: 0, tv_nsec: 5_000_000 };
+/// Most time made up for in one step, as after a suspended host.
+const LEAP_LIMIT: Duration = Duration::from_secs(1);
+
+/// Why a machine cannot be served.
+#[derive(Debug, thiserror::Error)]
+pub enum RealTimeError {
+    /// A chain's line.
+    #[error(transparent)]
+    Pty(#[from] PtyError),
+    /// The bus.
+    #[error(transparent)]
+    Socket(#[from] BenchSocketError),
+    /// The wait for bytes.
+    #[error("wait for bytes of a firmware")]
+    Wait(#[source] Errno),
+}
+
+/// A machine that is served.
+pub struct RealTime {
+    world: Arc<Mutex<World>>,
+    buses: Buses,
+    lines: Vec<PtyLine>,
+    socket: BenchSocket,
+    /// When the world began, moved on by all time that was dropped.
+    began: Instant,
+}
+
+impl RealTime {
+    /// A machine that was just plugged in; its bus socket is made at `socket`.
+    ///
+    /// # Errors
+    /// No pty can be had or the socket's path is taken.
+    pub fn open(product: &Product, seed: u64, socket: &Path) -> Result<RealTime, RealTimeError> {
+        let world = Arc::new(Mutex::new(World::new(product, seed, SCALE.scale_bits, SCALE.zero_bits)));
+        let lines = (0..product.hashboards.len()).map(PtyLine::open).collect::<Result<_, _>>()?;
+        let socket = BenchSocket::open(socket)?;
+        Ok(RealTime { buses: buses(&world), world, lines, socket, began: Instant::now() })
+    }
+
+    /// The chains' lines, chain 0 first.
+    pub fn ttys(&self) -> impl Iterator<Item = &str> {
+        self.lines.iter().map(PtyLine::path)
+    }
+
+    /// Where the I²C bus and the GPIO lines are.
+    #[must_use]
+    pub fn socket(&self) -> &Path {
+        self.socket.path()
+    }
+
+    /// The machine, to look at it and to break it.
+    #[must_use]
+    pub fn world(&self) -> &Arc<Mutex<World>> {
+        &self.world
+    }
+
+    /// Serves until `stop` has something to read or is closed.
+    ///
+    /// # Errors
+    /// A pty is gone.
+    pub fn run(&mut self, stop: impl AsFd) -> Result<(), RealTimeError> {
+        while !self.wait(stop.as_fd())? {
+            self.turn(Instant::now())?;
+        }
+        Ok(())
+    }
+
+    fn turn(&mut self, clock: Instant) -> Result<(), RealTimeError> {
+        {
+            let mut world = lock(&self.world);
+            let (to, dropped) = step(world.now(), clock.saturating_duration_since(self.began));
+            self.began += dropped;
+            world.advance(to);
+            for line in &mut self.lines {
+                line.turn(&mut world)?;
+            }
+        }
+        self.socket.turn(&mut *self.buses.i2c, &mut *self.buses.gpio);
+        Ok(())
+    }
+
+    /// Sleeps until a byte arrives or a step has passed; says whether to stop.
+    fn wait(&self, stop: BorrowedFd<'_>) -> Result<bool, RealTimeError> {
+        let lines = self.lines.iter().map(AsFd::as_fd);
+        let all = std::iter::once(stop).chain(lines).chain(self.socket.fds());
+        let mut fds: Vec<PollFd<'_>> = all.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
+        match poll(&mut fds, Some(&STEP)) {
+            Ok(_) => Ok(fds.first().is_some_and(|f| !f.revents().is_empty())),
+            Err(Errno::INTR) => Ok(false),
+            Err(e) => Err(RealTimeError::Wait(e)),
+        }
+    }
+}
+
+/// Where the world goes when the clock shows `elapsed`, and what is dropped for ever.
+fn step(now: Time, elapsed: Duration) -> (Time, Duration) {
+    let asked = Time::ZERO + elapsed;
+    let dropped = asked.since(now).saturating_sub(LEAP_LIMIT);
+    (Time::ZERO + elapsed.saturating_sub(dropped), dropped)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_follows_the_clock_and_a_long_gap_is_dropped() {
+        let (now, s) = (Time::from_secs(10), Duration::from_secs);
+        assert_eq!(step(now, Duration::from_millis(10_005)), (Time::from_millis(10_005), Duration::ZERO));
+        assert_eq!(step(now, s(11)), (Time::from_secs(11), Duration::ZERO));
+        assert_eq!(step(now, s(3600)), (Time::from_secs(11), s(3589)));
+        assert_eq!(step(now, s(9)), (Time::from_secs(9), Duration::ZERO));
+    }
+}
