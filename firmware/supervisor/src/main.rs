@@ -5,9 +5,21 @@
 mod bench;
 mod boards;
 mod check;
+mod event;
 mod exit;
 mod hash;
+mod heartbeat;
+mod init;
+mod last_good;
+mod machine_open;
+mod network;
+mod own_pool;
+mod pty;
+mod remote;
+mod serve;
 mod simulate;
+mod simulated;
+mod status;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -21,6 +33,12 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Cmd {
+    /// Run the machine of a settings file: mine, serve the page, be a pool.
+    Serve(serve::Args),
+    /// Show what a running machine says of itself.
+    Status(status::Args),
+    /// Be a machine's first process: keep `otedama serve` running, and hardware safe when it is not.
+    Init(init::Args),
     /// Check a settings file: 0 when it is good, 2 with FILE:LINE:COLUMN of each mistake when it is not.
     Check(check::Args),
     /// Compute a proof of work's hash; the digest's bytes in the order they are computed.
@@ -35,6 +53,9 @@ enum Cmd {
 
 fn main() -> ExitCode {
     exit::code(match Cli::parse().command {
+        Cmd::Serve(args) => serve::run(&args),
+        Cmd::Status(args) => status::run(&args),
+        Cmd::Init(args) => init::run(&args),
         Cmd::Check(args) => check::run(&args),
         Cmd::Hash(args) => hash::run(&args),
         Cmd::Bench(args) => bench::run(&args),

@@ -26,6 +26,9 @@ pub struct Simulate {
     /// Print one JSON object
     #[arg(long)]
     json: bool,
+    /// Serve the machine in real time instead, on ptys and a bus socket, until SIGTERM; the first line says where
+    #[arg(long, conflicts_with_all = ["hours", "json"])]
+    pty: bool,
 }
 
 /// Runs it. Exit status 1 when an invariant was violated.
@@ -38,6 +41,10 @@ pub fn run(args: &Simulate) -> anyhow::Result<Exit> {
         eprintln!("otedama: no product is called '{}'; there are: {}", args.product, names.join(", "));
         return Ok(Exit::WrongInput);
     };
+    if args.pty {
+        crate::pty::run(product, args.seed)?;
+        return Ok(Exit::Done);
+    }
     if !(args.hours > 0.0 && args.hours <= HOURS_LIMIT) {
         eprintln!("otedama: --hours takes a number above 0 and up to {HOURS_LIMIT}");
         return Ok(Exit::WrongInput);

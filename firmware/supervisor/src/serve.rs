@@ -1,0 +1,334 @@
+//! `otedama serve`: runs the machine of a settings file. Listeners first, then the machine; the deciding loop is the main thread.
+//!
+//! Everything that happens comes as an [`Event`] through one bounded channel to [`rig::Rig`], which is what simulations test too.
+//! Not here: the network's bytes (`network`), what a setting means (`model::settings`), any decision (`control`).
+
+use crate::check::load;
+use crate::event::{EVENT_LIMIT, Event, now};
+use crate::exit::Exit;
+use crate::heartbeat::Heartbeat;
+use crate::last_good;
+use crate::machine_open::{Hands, Machine};
+use crate::network::Network;
+use crate::own_pool;
+use anyhow::Context;
+use control::{Brain, Fact, Plan};
+use hwdrivers::chip::bm13xx;
+use model::settings::{Listen, Mode, Settings};
+use model::{ChainState, Command, Fault, FaultCode, FaultStatus, Status, Time, UpstreamId};
+use rig::{Net, Rig, Upstream};
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::time::{Duration, Instant};
+use stratum::Url;
+use stratum::v1::Client;
+use webui::{Options, Server, Shared};
+
+/// How often the status is published where nothing urgent happens.
+const PUBLISH_EVERY: Duration = Duration::from_millis(500);
+/// Longest wait at the end for chains to be off.
+const END_LIMIT: Duration = Duration::from_secs(5);
+/// Commands that wait; a user clicks slower than that.
+const COMMAND_LIMIT: usize = 16;
+/// Events that are taken before the rig's turn.
+const BATCH: usize = 256;
+
+#[derive(clap::Args)]
+#[command(after_help = "Example: otedama serve --config config.yaml")]
+pub struct Args {
+    /// The settings file.
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+}
+
+pub fn run(args: &Args) -> anyhow::Result<Exit> {
+    let epoch = Instant::now();
+    let (settings, refused) = match settings(&args.config) {
+        Ok(found) => found,
+        Err(problems) => {
+            problems.iter().for_each(|p| eprintln!("{p}"));
+            return Ok(Exit::WrongInput);
+        }
+    };
+    start_log(settings.app.mode);
+    if let Some(fault) = &refused {
+        tracing::warn!(detail = %fault.detail, "the settings file was refused; the last good one runs");
+    }
+    let state = last_good::state(&args.config, settings.state.as_deref());
+    let mut serving = Serving::start(&settings, refused.clone(), &state, epoch)?;
+    if refused.is_none()
+        && let Err(error) = last_good::keep(&args.config, &state)
+    {
+        tracing::warn!(%error, state = %state.display(), "keep a copy of the good settings");
+    }
+    serving.run();
+    Ok(Exit::Done)
+}
+
+/// The settings to run with, and the fault where they are not those of the file.
+fn settings(config: &Path) -> Result<(Settings, Option<Fault>), Vec<String>> {
+    let problems = match good(config) {
+        Ok(settings) => return Ok((settings, None)),
+        Err(problems) => problems,
+    };
+    // A file that is not there at all is a mistyped name, not a bad edit.
+    if !config.exists() {
+        return Err(problems);
+    }
+    let last = last_good::candidates(config).into_iter().find_map(|path| good(&path).ok());
+    let last = last.ok_or_else(|| problems.clone())?;
+    let fault = Fault { code: FaultCode::SettingsRefused, place: "settings".to_owned(), detail: problems.join("; ") };
+    Ok((last, Some(fault)))
+}
+
+/// Settings that can be run, as far as can be told without opening anything.
+fn good(config: &Path) -> Result<Settings, Vec<String>> {
+    let (settings, _) = load(config)?;
+    let placed = |what: String| vec![format!("{}: {what}", config.display())];
+    Machine::of(&settings.mining).map_err(placed)?;
+    own_pool::open(&settings, Path::new("")).map_err(placed)?;
+    Ok(settings)
+}
+
+fn start_log(mode: Mode) {
+    let level = if mode == Mode::Development { tracing::Level::DEBUG } else { tracing::Level::INFO };
+    let log = tracing_subscriber::fmt().with_writer(std::io::stderr).with_max_level(level).with_target(false);
+    // It fails only where a log is there already, which then does.
+    let _ = log.try_init();
+}
+
+struct Serving {
+    epoch: Instant,
+    /// Where `otedama init` started us and watches.
+    heart: Option<Heartbeat>,
+    rig: Rig,
+    network: Network,
+    events: Receiver<Event>,
+    shared: Shared,
+    refused: Option<Fault>,
+    simulated: bool,
+    published: Time,
+    faults: BTreeSet<Fault>,
+    /// Until when chains are waited for, once the program is to end.
+    end: Option<Time>,
+    /// Dropped last: the page answers until the machine is safe.
+    _servers: Vec<Server>,
+}
+
+impl Serving {
+    fn start(settings: &Settings, refused: Option<Fault>, state: &Path, epoch: Instant) -> anyhow::Result<Serving> {
+        let (events_in, events) = sync_channel(EVENT_LIMIT);
+        let page = listen("api.address", settings.api)?;
+        let metrics = listen("monitoring.metrics.address", settings.monitoring.metrics)?;
+        let health = listen("monitoring.health.address", settings.monitoring.health)?;
+        let own = own_pool::open(settings, state).map_err(anyhow::Error::msg)?;
+        let mut network = Network::start(own, events_in.clone())?;
+
+        let shared = Shared::new(Status::default());
+        let (commands_in, commands) = sync_channel::<Command>(COMMAND_LIMIT);
+        let to_events = events_in.clone();
+        let pass = move || while commands.recv().is_ok_and(|c| to_events.send(Event::Command(c)).is_ok()) {};
+        std::thread::Builder::new().name("commands".into()).spawn(pass).context("start the thread of commands")?;
+        let mut servers = Vec::new();
+        if let Some(listener) = page {
+            let server =
+                webui::serve_with(listener, shared.clone(), commands_in, Options { names: names(), ..Options::default() });
+            servers.push(server.context("serve the page")?);
+        }
+        let page = servers.last().map(Server::address);
+        let metrics = metrics.map(|l| webui::serve_metrics(l, shared.clone())).transpose().context("serve metrics")?;
+        let health = health.map(|l| webui::serve_health(l, shared.clone())).transpose().context("serve health")?;
+        tracing::info!(
+            page = page.map(tracing::field::display),
+            metrics = metrics.as_ref().map(|s| tracing::field::display(s.address())),
+            health = health.as_ref().map(|s| tracing::field::display(s.address())),
+            pool = network.listening.map(tracing::field::display),
+            milliseconds = u64::try_from(epoch.elapsed().as_millis()).unwrap_or(u64::MAX),
+            "listening"
+        );
+        servers.extend(metrics.into_iter().chain(health));
+
+        let (urls, upstreams) = upstreams(settings, network.listening)?;
+        network.set_upstreams(urls);
+        let machine = Machine::of(&settings.mining).map_err(anyhow::Error::msg)?;
+        let plan = plan(machine, upstreams.len());
+        let hands = machine.map(|m| m.open(&events_in, epoch)).transpose().context("open the machine")?;
+        let Hands { chains, board } = hands.unwrap_or(Hands { chains: Vec::new(), board: None });
+        let simulated = machine.is_some_and(|m| m.simulated());
+        if simulated {
+            tracing::warn!("SIMULATED: the chips of this machine are simulated");
+        }
+        if settings.mining.enable_cpu {
+            tracing::info!("this version mines on hashboards only: 'mining.enable_cpu' has no effect yet");
+        }
+        let rig = Rig::new(Brain::new(now(epoch), plan), chains, board, upstreams);
+        let heart = Heartbeat::inherited().context("open the heartbeat to the first process")?;
+        let (published, faults, end) = (Time::ZERO, BTreeSet::new(), None);
+        let mut serving =
+            Serving { epoch, heart, rig, network, events, shared, refused, simulated, published, faults, end, _servers: servers };
+        serving.turn();
+        serving.publish();
+        Ok(serving)
+    }
+
+    fn run(&mut self) {
+        while !self.ended() {
+            let due = self.rig.wake_at().min(self.published + PUBLISH_EVERY);
+            match self.events.recv_timeout(due.since(now(self.epoch))) {
+                Ok(event) => {
+                    self.hear(event);
+                    for _ in 1..BATCH {
+                        let Ok(event) = self.events.try_recv() else { break };
+                        self.hear(event);
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                // The network's thread holds a sender as long as it runs: without it nothing more can be mined.
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            self.turn();
+            if now(self.epoch) >= self.published + PUBLISH_EVERY || self.faults != *self.rig.faults() {
+                self.publish();
+            }
+        }
+        tracing::info!("ended");
+    }
+
+    fn hear(&mut self, event: Event) {
+        let now = now(self.epoch);
+        match event {
+            Event::Fact(fact) => self.rig.tell(now, fact),
+            Event::Net { upstream, connection, net } => {
+                if self.network.hear(upstream, connection, &net) {
+                    if let Net::Closed(why) = &net {
+                        tracing::info!(upstream = upstream.0, why, "connection ended");
+                    }
+                    self.rig.tell_net(now, upstream, net);
+                }
+            }
+            Event::Command(command) => {
+                tracing::info!(?command, "asked by a user");
+                // What ends stays ended: a click does not start chains that are being switched off.
+                if self.end.is_none() {
+                    self.rig.tell(now, Fact::Command(command));
+                }
+            }
+            Event::Stop if self.end.is_none() => {
+                tracing::info!("ending: chains are switched off");
+                self.rig.tell(now, Fact::Command(Command::Stop));
+                self.end = Some(now + END_LIMIT);
+            }
+            Event::Stop => self.end = Some(now),
+        }
+    }
+
+    fn turn(&mut self) {
+        // The loop turns at least at every publishing, twice a second.
+        self.heart.iter_mut().for_each(|h| h.turn(now(self.epoch)));
+        self.rig.turn(now(self.epoch));
+        while let Some(order) = self.rig.next_net() {
+            self.network.obey(order);
+        }
+        let count = self.network.take_lost();
+        if count > 0 {
+            self.rig.tell(now(self.epoch), Fact::OrdersLost { place: "network".to_owned(), count });
+        }
+    }
+
+    /// Whether the program is to end and the machine is safe, or was waited for long enough.
+    fn ended(&self) -> bool {
+        let Some(end) = self.end else { return false };
+        let now = now(self.epoch);
+        let off = |c: &model::ChainStatus| {
+            c.volts == 0.0 && !matches!(c.state, ChainState::Starting | ChainState::Ramping | ChainState::Hashing)
+        };
+        if self.rig.status(now).chains.iter().all(off) {
+            return true;
+        }
+        if now >= end {
+            tracing::error!("the chains did not say that they are off in time");
+        }
+        now >= end
+    }
+
+    fn publish(&mut self) {
+        let now = now(self.epoch);
+        let mut status = self.rig.status(now);
+        status.version = env!("CARGO_PKG_VERSION").to_owned();
+        status.simulated = self.simulated;
+        status.uptime_seconds = now.micros() / 1_000_000;
+        status.faults.extend(self.refused.as_ref().map(FaultStatus::from));
+        if self.network.listening.is_some() {
+            let pool = self.network.pool.borrow();
+            status.pool = Some(pool.workers.clone());
+            let node =
+                pool.node_error.clone().map(|detail| Fault { code: FaultCode::NodeDown, place: "pool".to_owned(), detail });
+            status.faults.extend(node.as_ref().map(FaultStatus::from));
+        }
+        self.faults.clone_from(self.rig.faults());
+        self.published = now;
+        self.shared.publish(status);
+    }
+}
+
+fn plan(machine: Option<Machine<'_>>, upstreams: usize) -> Plan {
+    let scale = machine.map(|m| m.scale());
+    let first = machine.and_then(|m| m.product.hashboards.first());
+    Plan {
+        product: machine.map(|m| m.product),
+        upstreams: u8::try_from(upstreams).expect("settings allow 16 upstreams"),
+        autostart: true,
+        zero_bits: scale.map_or(0, |s| s.zero_bits),
+        scale_bits: scale.map_or(0, |s| s.scale_bits),
+        ticket_bits: bm13xx::TICKET_BITS,
+        small_cores: first.map_or(0, |b| bm13xx::chip(b.chain.chip).small_cores),
+    }
+}
+
+fn listen(setting: &str, of: Listen) -> anyhow::Result<Option<TcpListener>> {
+    let bind = || {
+        TcpListener::bind(of.address).with_context(|| {
+            format!(
+                "listen on {} (setting '{setting}'): is another program there? Choose another port or end that one",
+                of.address
+            )
+        })
+    };
+    of.enable.then(bind).transpose()
+}
+
+/// The machine's own name, by which a browser may reach it.
+fn names() -> Vec<String> {
+    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    vec![format!("{name}.local"), name]
+}
+
+/// The pools of the settings; without any, the machine's own.
+fn upstreams(settings: &Settings, own: Option<SocketAddr>) -> anyhow::Result<(Vec<Url>, Vec<Upstream>)> {
+    let mut wanted: Vec<(String, &str, &str)> = Vec::new();
+    for u in &settings.upstreams {
+        wanted.push((format!("stratum+tcp://{}", u.url), &u.user, u.password.reveal()));
+    }
+    if let Some(own) = own.filter(|_| wanted.is_empty()) {
+        wanted.push((format!("stratum+tcp://{}", reachable(own)), "otedama", "x"));
+    }
+    let mut made = (Vec::new(), Vec::new());
+    for (id, (text, user, password)) in (0u8..).zip(wanted) {
+        let url = Url::parse(&text).with_context(|| format!("read the address of upstream {id}"))?;
+        made.0.push(url.clone());
+        made.1.push(Upstream { client: Client::new(UpstreamId(id), url, user, password), shown: text });
+    }
+    Ok(made)
+}
+
+/// An address that listens everywhere is reached on this machine itself.
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    address
+}

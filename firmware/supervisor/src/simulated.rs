@@ -1,0 +1,20 @@
+//! The practice chain for `serve`: the one place where a running machine touches the simulator, and only where
+//! `coins: [practice]` says so. Not here: simulations (`simulate`).
+
+use pool::node::Node;
+use sim::practice::{Pace, PracticeNode};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// log2 of the practice coin's share difficulty in real time: one simulated machine then sends a share every few seconds.
+pub const SHARE_EXPONENT: i32 = -15;
+
+/// A new practice chain in real time, one block a minute.
+pub fn practice_node() -> Box<dyn Node> {
+    Box::new(PracticeNode::new(Pace::BY_THE_MINUTE, Box::new(unix_seconds)))
+}
+
+/// Unix time as headers carry it.
+pub fn unix_seconds() -> u32 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u32::try_from(since.as_secs()).unwrap_or(u32::MAX)
+}

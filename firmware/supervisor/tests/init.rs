@@ -1,0 +1,167 @@
+//! `otedama init` with a real child, killed by SIGKILL and stopped by SIGSTOP, and a real bus behind a socket: what a machine's
+//! lines and fans are told when the program that owned them is dead or hangs.
+
+use hwdrivers::bus::{BusError, Gpio, I2c, Message};
+use sim::bench_socket::BenchSocket;
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{ChildStderr, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// A child that beats ten times a second. By its path: some shells know descriptors of one digit only.
+const BEATS: &str = "while :; do printf x >/proc/self/fd/$OTEDAMA_HEARTBEAT_FD; sleep 0.1; done";
+/// Most lines that are read in wait of one: a child that ends over and over must fail a test, not hold it up.
+const LINES_LIMIT: usize = 8;
+
+#[derive(Clone, Default)]
+struct Bench(Arc<Mutex<State>>);
+
+#[derive(Clone, Default)]
+struct State {
+    lines: BTreeMap<u32, bool>,
+    fans: BTreeMap<u8, u8>,
+}
+
+impl Gpio for Bench {
+    fn set(&mut self, line: u32, high: bool) -> Result<(), BusError> {
+        self.0.lock().expect("no holder panics").lines.insert(line, high);
+        Ok(())
+    }
+    fn get(&mut self, _: u32) -> Result<bool, BusError> {
+        Err(BusError::Gone)
+    }
+}
+
+impl I2c for Bench {
+    fn transfer(&mut self, address: u8, messages: &mut [Message<'_>]) -> Result<(), BusError> {
+        match messages {
+            [Message::Write([register, duty])] if address == 0x2d => {
+                self.0.lock().expect("no holder panics").fans.insert(*register, *duty);
+                Ok(())
+            }
+            _ => Err(BusError::Nack(address)),
+        }
+    }
+}
+
+impl Bench {
+    /// What was told since the last look.
+    fn take(&self) -> State {
+        std::mem::take(&mut *self.0.lock().expect("no holder panics"))
+    }
+    fn assert_safe(&self) {
+        let s = self.take();
+        assert_eq!(s.lines, BTreeMap::from([(65, true), (4, false), (5, false), (27, false)]), "supply off, resets held");
+        assert_eq!(s.fans, BTreeMap::from([(0x30, 255), (0x40, 255), (0x50, 255), (0x60, 255)]), "fans full");
+    }
+}
+
+struct Machine {
+    bench: Bench,
+    init: std::process::Child,
+    said: BufReader<ChildStderr>,
+    folder: PathBuf,
+    end: Arc<AtomicBool>,
+}
+
+impl Machine {
+    fn start(name: &str, child: &[&str]) -> Machine {
+        let folder = std::env::temp_dir().join(format!("otedama-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("made");
+        let (socket, config) = (folder.join("bus"), folder.join("config.yaml"));
+        let path = socket.display();
+        let device =
+            format!("{{product: antminer-s19jpro, ttys: [/dev/a, /dev/b, /dev/c], i2c: {path}, gpio: {path}, simulated: true}}");
+        std::fs::write(&config, format!("mining: {{asic: {{devices: [{device}]}}}}\n")).expect("written");
+        let mut server = BenchSocket::open(&socket).expect("listens");
+        let (bench, end) = (Bench::default(), Arc::new(AtomicBool::new(false)));
+        let (mut i2c, mut gpio, stop) = (bench.clone(), bench.clone(), Arc::clone(&end));
+        std::thread::spawn(move || {
+            while !stop.load(Ordering::Relaxed) {
+                server.turn(&mut i2c, &mut gpio);
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        });
+        let mut command = Command::new(env!("CARGO_BIN_EXE_otedama"));
+        command.args(["init", "--silence", "3000", "--config"]).arg(&config).arg("--child").args(child);
+        let mut init = command.stderr(Stdio::piped()).spawn().expect("starts");
+        let said = BufReader::new(init.stderr.take().expect("piped"));
+        Machine { bench, init, said, folder, end }
+    }
+
+    /// Reads on until a line holds this; the whole line.
+    fn until(&mut self, part: &str) -> String {
+        let mut all = String::new();
+        for _ in 0..LINES_LIMIT {
+            let mut line = String::new();
+            assert_ne!(self.said.read_line(&mut line).expect("text"), 0, "ended without '{part}':\n{all}");
+            if line.contains(part) {
+                return line;
+            }
+            all += &line;
+        }
+        panic!("'{part}' is not among:\n{all}")
+    }
+
+    fn started(&mut self) -> String {
+        let line = self.until("started the child");
+        line.rsplit(' ').next().expect("a number").trim().to_owned()
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        if matches!(self.init.try_wait(), Ok(None)) {
+            signal("TERM", &self.init.id().to_string());
+            let _ = self.init.wait();
+        }
+        self.end.store(true, Ordering::Relaxed);
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+fn signal(name: &str, pid: &str) {
+    let _ = Command::new("sh").args(["-c", &format!("kill -{name} {pid}")]).status();
+}
+
+#[test]
+fn a_killed_child_leaves_safe_hardware_and_is_started_again() {
+    let mut m = Machine::start("killed", &["sh", "-c", BEATS]);
+    m.until("hardware is safe");
+    let pid = m.started();
+    m.bench.assert_safe();
+    signal("KILL", &pid);
+    m.until("the child ended");
+    m.until("hardware is safe");
+    m.bench.assert_safe();
+    assert_ne!(m.started(), pid);
+    signal("TERM", &m.init.id().to_string());
+    m.until("hardware is safe");
+    m.bench.assert_safe();
+    assert_eq!(m.init.wait().expect("ends").code(), Some(0));
+}
+
+#[test]
+fn a_stopped_child_is_killed_and_hardware_made_safe() {
+    let mut m = Machine::start("stopped", &["sh", "-c", BEATS]);
+    let pid = m.started();
+    m.bench.take();
+    signal("STOP", &pid);
+    m.until("silent: killed");
+    m.until("hardware is safe");
+    m.bench.assert_safe();
+    assert_ne!(m.started(), pid);
+}
+
+#[test]
+fn a_program_that_is_not_there_is_told_and_tried_again() {
+    let mut m = Machine::start("absent", &["/nonexistent/program"]);
+    m.until("hardware is safe");
+    m.until("start /nonexistent/program");
+    m.until("hardware is safe");
+    m.until("start /nonexistent/program");
+    m.bench.assert_safe();
+}
