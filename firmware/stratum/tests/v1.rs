@@ -1,6 +1,6 @@
 //! Client and server, back to back in memory, and each against what a bad peer sends.
 
-use model::{Difficulty, Hash, Job, JobBody, JobError, JobId, Reject, Share, ShareId, Time, UpstreamId, Verdict};
+use model::{Difficulty, Hash, Job, JobBody, JobError, JobId, Reject, Share, ShareId, Target, Time, UpstreamId, Verdict};
 use std::time::Duration;
 use stratum::Url;
 use stratum::v1::{
@@ -123,6 +123,69 @@ fn a_share_goes_there_and_its_verdict_comes_back() {
         carry(&mut c, &mut s);
         assert_eq!(events(&mut c), [ClientEvent::Verdict { share: share.id, verdict }]);
     }
+}
+
+#[test]
+fn the_pool_moves_a_miner_to_another_extranonce_and_mask() {
+    let (mut c, mut s, job) = pair();
+    assert!(s.set_extranonce(vec![5, 6], 8));
+    assert!(s.set_version_mask(0x0000_6000));
+    s.offer(&job, Difficulty::power_of_two(-18));
+    carry(&mut c, &mut s);
+    let got = events(&mut c);
+    let [ClientEvent::Job(moved)] = &got[..] else { panic!("{got:?}") };
+    let JobBody::Coinbase(body) = &moved.body;
+    assert_eq!((&body.extranonce1[..], body.extranonce2_size, body.version_mask), (&[5, 6][..], 8, 0x0000_6000));
+    assert_eq!(s.extranonce1(), [5, 6]);
+    // A share within the new mask is taken, one outside of it is refused.
+    for (n, bits, submissions) in [(1, 0x0000_4000, 1), (2, 0x0000_8000, 0)] {
+        c.submit(NOW, &Share { extranonce2: vec![0; 8], version_bits: Some(bits), ..share(moved, n) });
+        carry(&mut c, &mut s);
+        assert_eq!(std::iter::from_fn(|| s.next_event()).count(), submissions, "{bits:08x}");
+    }
+    let refused = Verdict::Rejected(Reject::Other("Version bits outside the agreed mask".into()));
+    assert_eq!(events(&mut c), [ClientEvent::Verdict { share: ShareId(2), verdict: refused }]);
+
+    // A miner that asked for neither is left where it is.
+    let mut s = Session::new(NOW, vec![1], 4, 0x1fff_e000);
+    s.tell_line(NOW, br#"{"id":1,"method":"mining.subscribe"}"#);
+    said(&mut s);
+    assert!(!s.set_extranonce(vec![2], 4) && !s.set_version_mask(0));
+    assert_eq!(said(&mut s), Vec::<String>::new());
+    assert_eq!(s.extranonce1(), [1]);
+}
+
+#[test]
+fn a_pool_that_closes_for_a_restart_is_found_again() {
+    let (mut c, mut s, _) = pair();
+    s.reconnect();
+    carry(&mut c, &mut s);
+    let url = Url::parse("stratum+tcp://pool.example:3333").expect("good");
+    assert_eq!(events(&mut c), [ClientEvent::Reconnect { url, wait: Duration::ZERO }]);
+}
+
+#[test]
+fn a_miner_says_which_difficulty_it_would_like() {
+    let d = Difficulty::power_of_two(-3);
+    let (mut c, mut s) = (client(), Session::new(NOW, vec![1, 2, 3, 4], 4, 0));
+    c.suggest(d);
+    c.open(NOW);
+    carry(&mut c, &mut s);
+    let mut got: Vec<_> = std::iter::from_fn(|| s.next_event()).collect();
+    got.retain(|e| !matches!(e, SessionEvent::Authorized { .. }));
+    assert_eq!(got, [SessionEvent::MinimumDifficulty(d), SessionEvent::SuggestDifficulty(d)]);
+    assert_eq!(events(&mut c), [ClientEvent::Ready]);
+
+    // The same by a target, as older miners write it, and one that is no target.
+    let target = Target::from_be_bytes(d.to_target_bdiff().to_be_bytes());
+    let hex: String = target.to_be_bytes().iter().map(|b| format!("{b:02x}")).collect();
+    for (hex, answer) in [(hex.as_str(), "\"result\":true"), ("00", "Not a difficulty"), (&"0".repeat(64), "Not a difficulty")] {
+        s.tell_line(NOW, format!(r#"{{"id":9,"method":"mining.suggest_target","params":["{hex}"]}}"#).as_bytes());
+        let said = said(&mut s).pop().expect("an answer");
+        assert!(said.contains(answer), "{hex}: {said}");
+    }
+    assert_eq!(s.next_event(), Some(SessionEvent::SuggestDifficulty(Difficulty::from_target_bdiff(target))));
+    assert_eq!(s.next_event(), None);
 }
 
 #[test]

@@ -94,6 +94,8 @@ pub struct Session {
     extranonce2_size: u8,
     /// What the pool allows.
     allowed_mask: u32,
+    /// What the miner asked for; `None` where it did not ask.
+    asked_mask: Option<u32>,
     /// What was agreed on.
     version_mask: u32,
     takes_extranonce: bool,
@@ -118,6 +120,7 @@ impl Session {
             extranonce1,
             extranonce2_size,
             allowed_mask: version_mask & wire::ROLLABLE_VERSION_BITS,
+            asked_mask: None,
             version_mask: 0,
             takes_extranonce: false,
             subscribed: false,
@@ -191,6 +194,15 @@ impl Session {
         }
         self.tell("mining.set_extranonce", &format!("[\"{}\",{extranonce2_size}]", to_hex(&extranonce1)));
         (self.extranonce1, self.extranonce2_size) = (extranonce1, extranonce2_size);
+        true
+    }
+
+    /// Changes the version bits that may be rolled, at once (BIP 310). False where the miner did not agree to roll.
+    pub fn set_version_mask(&mut self, mask: u32) -> bool {
+        let Some(asked) = self.asked_mask.filter(|_| !self.closed) else { return false };
+        self.allowed_mask = mask & wire::ROLLABLE_VERSION_BITS;
+        self.version_mask = asked & self.allowed_mask;
+        self.tell("mining.set_version_mask", &format!("[\"{:08x}\"]", self.version_mask));
         true
     }
 
@@ -275,7 +287,7 @@ impl Session {
                 "version-rolling" => {
                     let asked = values.get("version-rolling.mask").and_then(|m| serde_json::from_str::<String>(m.get()).ok());
                     let asked = asked.map_or(Some(u32::MAX), |m| wire::hex_u32(&m)).unwrap_or(0);
-                    self.version_mask = asked & self.allowed_mask;
+                    (self.asked_mask, self.version_mask) = (Some(asked), asked & self.allowed_mask);
                     answer.push(format!("\"version-rolling\":{}", self.version_mask != 0));
                     answer.push(format!("\"version-rolling.mask\":\"{:08x}\"", self.version_mask));
                 }
