@@ -3,6 +3,8 @@
 //! A block is journalled (fsynced) before it is sent and sent again until the node has answered; it counts once the node's tip is
 //! its hash. Calls block as the node's do. Deliberately without a thread or a clock: `server` gives it both, and a simulation none.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use model::Hash;
 
 use crate::{
@@ -25,10 +27,34 @@ pub enum Delivery {
     Waiting(BlockFound, String),
 }
 
+/// The way to the disk, for who finds blocks and for who sends them. A found block must not wait in memory for a node that is
+/// slow to answer something else: whoever finds it keeps it first.
+#[derive(Clone, Default)]
+pub struct Outbox(Option<Arc<Mutex<Journal>>>);
+
+impl Outbox {
+    /// Keeps a block. When this returns it is on disk.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn keep(&self, block: &BlockFound) -> Result<(), JournalError> {
+        self.with(|journal| journal.found(block))
+    }
+
+    fn answered(&self, hash: Hash) -> Result<(), JournalError> {
+        self.with(|journal| journal.answered(hash))
+    }
+
+    fn with(&self, act: impl FnOnce(&mut Journal) -> Result<(), JournalError>) -> Result<(), JournalError> {
+        // A panic in another holder leaves the list at worst one block behind the file.
+        self.0.as_ref().map_or(Ok(()), |journal| act(&mut journal.lock().unwrap_or_else(PoisonError::into_inner)))
+    }
+}
+
 /// Carries blocks to a node and templates back.
 pub struct Courier {
     node: Box<dyn Node>,
-    journal: Option<Journal>,
+    outbox: Outbox,
     waiting: Vec<BlockFound>,
 }
 
@@ -38,7 +64,13 @@ impl Courier {
     #[must_use]
     pub fn new(node: Box<dyn Node>, journal: Option<Journal>) -> Courier {
         let waiting = journal.as_ref().map(|j| j.waiting().to_vec()).unwrap_or_default();
-        Courier { node, journal, waiting }
+        Courier { node, outbox: Outbox(journal.map(|j| Arc::new(Mutex::new(j)))), waiting }
+    }
+
+    /// Where found blocks are kept.
+    #[must_use]
+    pub fn outbox(&self) -> Outbox {
+        self.outbox.clone()
     }
 
     /// The node.
@@ -63,10 +95,15 @@ impl Courier {
     /// Keeps a block and sends it. The disk's refusal is returned beside: the block is sent all the same, since a block that
     /// may be lost later is better than one that is lost now.
     pub fn deliver(&mut self, block: BlockFound) -> (Delivery, Option<JournalError>) {
-        let kept = self.journal.as_mut().and_then(|j| j.found(&block).err());
-        self.waiting.push(block.clone());
-        let (delivery, forgotten) = self.send(block);
+        let kept = self.outbox.keep(&block).err();
+        let (delivery, forgotten) = self.deliver_kept(block);
         (delivery, kept.or(forgotten))
+    }
+
+    /// Sends a block that is on disk already.
+    pub fn deliver_kept(&mut self, block: BlockFound) -> (Delivery, Option<JournalError>) {
+        self.waiting.push(block.clone());
+        self.send(block)
     }
 
     /// Sends every block again that has no answer yet.
@@ -82,7 +119,7 @@ impl Courier {
             Err(e) => return (Delivery::Waiting(block, e.to_string()), None),
         };
         self.waiting.retain(|b| b.hash != block.hash);
-        let forgotten = self.journal.as_mut().and_then(|j| j.answered(block.hash).err());
+        let forgotten = self.outbox.answered(block.hash).err();
         // The tip outweighs the words: a block sent twice is 'refused' as known by some nodes.
         let is_tip = |tip: Hash| tip == block.hash;
         let delivery = match answer {

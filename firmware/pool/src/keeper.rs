@@ -16,7 +16,7 @@ use model::Hash;
 use tokio::sync::mpsc;
 
 use crate::{
-    courier::{Courier, Delivery},
+    courier::{Courier, Delivery, Outbox},
     node::Node,
     solo::BlockFound,
     template::Template,
@@ -42,7 +42,7 @@ pub enum Report {
     Delivery(Delivery),
     /// The node does not answer, or cannot be mined on; said once until it is well again.
     NodeDown(String),
-    /// A block could not be written to disk.
+    /// A block that was answered could not be taken off the disk; it is sent again after the next start.
     Journal(String),
 }
 
@@ -54,12 +54,20 @@ enum Errand {
 
 /// The way to the node's thread; the threads end after the last of these is dropped.
 #[derive(Clone)]
-pub struct Blocks(Arc<Sender<Errand>>);
+pub struct Blocks {
+    errands: Arc<Sender<Errand>>,
+    outbox: Outbox,
+}
 
 impl Blocks {
-    /// Orders a block to be kept and sent. Unbounded on purpose: at most one comes per previous block, and none may be lost.
+    /// Keeps a block on disk, at once, and orders it to be sent. The node's thread may sit in a call for half a minute; a program
+    /// that ends meanwhile must have the block. The queue is unbounded on purpose: at most one comes per previous block.
     pub fn deliver(&self, block: BlockFound) {
-        if let Err(e) = self.0.send(Errand::Block(block)) {
+        if let Err(e) = self.outbox.keep(&block) {
+            // It is sent all the same: better lost later than now.
+            tracing::error!(error = %e, hash = %block.hash.to_explorer_hex(), "a found block is not on disk");
+        }
+        if let Err(e) = self.errands.send(Errand::Block(block)) {
             let Errand::Block(block) = e.0 else { return };
             tracing::error!(height = block.height, hash = %block.hash.to_explorer_hex(), block = block.hex, "block not sent: thread ended");
         }
@@ -72,16 +80,17 @@ impl Blocks {
 /// The system gives no thread.
 pub fn start(mut courier: Courier) -> std::io::Result<(Blocks, mpsc::Receiver<Report>)> {
     let (errands, inbox) = channel();
-    let (reports, outbox) = mpsc::channel(REPORTS_LIMIT);
+    let (reports, reported) = mpsc::channel(REPORTS_LIMIT);
     let errands = Arc::new(errands);
     if let Some(waiter) = courier.node().waiter() {
         // Weak, so that a waiter in a long poll does not keep the node's thread alive.
         let errands = Arc::downgrade(&errands);
         thread::Builder::new().name("node-longpoll".into()).spawn(move || wait_for_templates(waiter, &errands))?;
     }
+    let outbox = courier.outbox();
     let mut keeper = Keeper { courier, reports, previous: None, fetched: None, down: false };
     thread::Builder::new().name("node".into()).spawn(move || keeper.run(&inbox))?;
-    Ok((Blocks(errands), outbox))
+    Ok((Blocks { errands, outbox }, reported))
 }
 
 fn wait_for_templates(mut node: Box<dyn Node>, errands: &Weak<Sender<Errand>>) {
@@ -145,7 +154,7 @@ impl Keeper {
     }
 
     fn block(&mut self, block: BlockFound) -> Result<(), Gone> {
-        let (delivery, trouble) = self.courier.deliver(block);
+        let (delivery, trouble) = self.courier.deliver_kept(block);
         if let Some(trouble) = trouble {
             self.report(Report::Journal(trouble.to_string()))?;
         }
@@ -186,5 +195,55 @@ impl Keeper {
                 self.report(Report::NodeDown(e.to_string()))
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        journal::Journal,
+        node::{Answer, NodeError},
+    };
+
+    /// A node that says nothing until it is let go, and then fails.
+    struct Hanging(Receiver<()>);
+
+    impl Node for Hanging {
+        fn template(&mut self, _: Option<&str>) -> Result<Template, NodeError> {
+            let _ = self.0.recv();
+            Err(NodeError::Protocol { attempt: "ask".into(), what: "no template".into() })
+        }
+        fn submit(&mut self, _: &str) -> Result<Answer, NodeError> {
+            let _ = self.0.recv();
+            Err(NodeError::Protocol { attempt: "submit".into(), what: "silence".into() })
+        }
+        fn tip(&mut self) -> Result<Hash, NodeError> {
+            Err(NodeError::Protocol { attempt: "ask".into(), what: "no tip".into() })
+        }
+    }
+
+    #[test]
+    fn a_found_block_is_on_disk_while_the_node_hangs() {
+        let folder = std::env::temp_dir().join(format!("otedama-keeper-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&folder);
+        let (let_go, hanging) = channel();
+        let courier = Courier::new(Box::new(Hanging(hanging)), Some(Journal::open(&folder).expect("open")));
+        let (blocks, mut reports) = start(courier).expect("threads");
+        let block = BlockFound { hex: crate::hex::encode(&[1; 100]), hash: Hash([1; 32]), height: 1 };
+        blocks.deliver(block.clone());
+        assert_eq!(
+            Journal::open(&folder).expect("open").waiting(),
+            std::slice::from_ref(&block),
+            "as a program would find it that ended now"
+        );
+        // Let go: every call fails at once, and the block stays for later.
+        drop(let_go);
+        let told = std::iter::from_fn(|| reports.blocking_recv());
+        let waiting = |r: Report| matches!(r, Report::Delivery(Delivery::Waiting(b, _)) if b == block);
+        assert!(told.take(8).any(waiting), "it is said that the block waits");
+        assert_eq!(Journal::open(&folder).expect("open").waiting(), [block]);
+        drop(blocks);
+        let _ = std::fs::remove_dir_all(&folder);
     }
 }

@@ -234,7 +234,7 @@ fn take(shared: &Shared, report: Report, offers: &watch::Sender<Option<Arc<Broad
             tracing::warn!(why, "no template");
             core.status.node_error = Some(why);
         }
-        Report::Journal(why) => tracing::error!(why, "a found block is not on disk"),
+        Report::Journal(why) => tracing::error!(why, "a block that was answered is still in the journal"),
     }
 }
 
