@@ -179,4 +179,19 @@ mod tests {
         drop(j);
         assert_eq!(Journal::open(&folder.0).expect("open").waiting(), [block(1), block(5)]);
     }
+
+    proptest::proptest! {
+        /// Whatever a failing disk made of the file: it is read, and a whole line of before is still found.
+        #[test]
+        fn damage_never_panics_and_costs_only_what_it_hit(noise in proptest::collection::vec(0u8.., 0..200)) {
+            let line = format!("found {} 1 {}\n", block(1).hash.to_explorer_hex(), block(1).hex);
+            let mut bytes = line.clone().into_bytes();
+            bytes.extend(&noise);
+            proptest::prop_assert_eq!(replay(&bytes), [block(1)]);
+            let mut before = noise;
+            before.push(b'\n');
+            before.extend(line.bytes());
+            proptest::prop_assert_eq!(replay(&before), [block(1)]);
+        }
+    }
 }

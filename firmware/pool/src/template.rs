@@ -213,4 +213,21 @@ mod tests {
         }
         assert!(Template::from_json(json!("nonsense")).is_err());
     }
+
+    proptest::proptest! {
+        /// A node's answer with any byte changed is read or refused, and a read one can be made into a job's halves.
+        #[test]
+        fn a_changed_byte_never_panics(at in 0usize..2000, byte in 0u8..) {
+            let mut text = good().to_string().into_bytes();
+            let at = at % text.len();
+            text[at] = byte;
+            if let Some(t) = serde_json::from_slice(&text).ok().and_then(|v| Template::from_json(v).ok()) {
+                let commitment = t.witness_commitment.as_deref();
+                let of = coinbase::Coinbase {
+                    height: t.height, value: t.coinbase_value, script_pubkey: &[0x51], witness_commitment: commitment, tag: b"t",
+                };
+                proptest::prop_assert!(of.halves().prefix.len() > 40);
+            }
+        }
+    }
 }
