@@ -1,0 +1,33 @@
+//! The host tool `cargo image`: reads the command line and calls the library.
+
+use clap::{Parser, Subcommand};
+use image::place::Place;
+
+#[derive(Parser)]
+#[command(
+    name = "cargo image",
+    bin_name = "cargo image",
+    about = "Makes what a control board boots.",
+    arg_required_else_help = true
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Cmd,
+}
+
+#[derive(Subcommand)]
+enum Cmd {
+    /// Build the static program alone and print where it is.
+    Program {
+        /// A control board of `otedama boards`.
+        #[arg(default_value = "pc")]
+        board: String,
+    },
+}
+
+fn main() -> anyhow::Result<()> {
+    match Cli::parse().command {
+        Cmd::Program { board } => println!("{}", image::program::build(&Place::of(&board)?)?.display()),
+    }
+    Ok(())
+}
