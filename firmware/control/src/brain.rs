@@ -39,14 +39,12 @@ pub struct Plan {
     pub upstreams: u8,
     /// Whether to mine from the start.
     pub autostart: bool,
-    /// Leading zero bits built into the chip: 32 on hardware, 0 simulated.
-    pub zero_bits: u8,
-    /// By how many bits a simulated chip's sweep is thinned; 0 on hardware.
-    pub scale_bits: u8,
-    /// The ticket, as a power of two.
-    pub ticket_bits: u8,
     /// Hashes that one chip makes a clock: its small cores, as the expected rate counts them.
     pub small_cores: u32,
+    /// Mining threads of the processor. Their hands' ids follow those of the product's chains.
+    pub cpus: u8,
+    /// What one such thread was measured to make.
+    pub cpu_hashes_per_second: f64,
 }
 
 /// The decider of one machine.
@@ -63,7 +61,7 @@ pub struct Brain {
     pub(crate) tallies: BTreeMap<ChainId, Tally>,
     pub(crate) best: Option<Difficulty>,
     /// Hands that are no chain of the product (CPU threads), with their epoch.
-    free_hands: BTreeMap<ChainId, Duration>,
+    pub(crate) free_hands: BTreeMap<ChainId, Duration>,
     /// The newest job of each upstream that is not mined for yet.
     waiting_jobs: BTreeMap<UpstreamId, Job>,
     pending: BTreeMap<ShareId, UpstreamId>,
@@ -158,12 +156,12 @@ impl Brain {
                 None => {
                     self.free_hands.remove(&chain);
                     let _took_work = self.schedule.hand_off(chain);
-                    faults.raise(code, &format!("chain {}", chain.0), &detail);
+                    faults.raise(code, &place(self.chains.len(), chain), &detail);
                 }
             },
             Fact::ChainNoise { chain, frame_errors, frames } => {
                 let detail = format!("{frame_errors} of {frames} frames had a wrong checksum");
-                self.passing(now, FaultCode::ChainNoise, format!("chain {}", chain.0), &detail);
+                self.passing(now, FaultCode::ChainNoise, place(self.chains.len(), chain), &detail);
             }
             // What was lost is made good by each controller's own time limit; here it is only shown.
             Fact::OrdersLost { place, count } => {
@@ -265,13 +263,14 @@ impl Brain {
         self.follow_upstream(now, &mut orders);
         self.follow_hands(now, allowed, &mut orders);
         while let Some(work) = self.schedule.next_due(now) {
+            self.tallies.entry(work.chain).or_default().since.get_or_insert(now);
             orders.push(Order::Work(work));
         }
         for (chain, tally) in &self.tallies {
             if tally.hardware_errors == 0 {
                 continue;
             }
-            let place = format!("chain {}", chain.0);
+            let place = place(self.chains.len(), *chain);
             let errs = tally.errs(now, self.faults.has(FaultCode::HardwareErrors, &place));
             let detail = "more than one nonce in twenty was wrong in the last ten minutes";
             self.faults.set(errs, FaultCode::HardwareErrors, &place, detail);
@@ -306,7 +305,6 @@ impl Brain {
         let free = self.free_hands.iter().map(|(id, epoch)| (*id, *epoch));
         for (id, epoch) in on.chain(free.filter(|_| allowed)) {
             self.schedule.hand_on(now, id, epoch);
-            self.tallies.entry(id).or_default().since.get_or_insert(now);
         }
         for chain in self.chains.iter().filter(|c| !c.is_hashing()) {
             let _took_work = self.schedule.hand_off(chain.id);
@@ -381,6 +379,12 @@ fn guard(order: &Order, limits: &Limits) {
         Order::Duty(duty) => assert!((0.0..=100.0).contains(&duty.0), "a duty of {duty}"),
         _ => {}
     }
+}
+
+/// What a hand is called where people read it: the product's chains come first, then the processor's threads.
+fn place(chains: usize, hand: ChainId) -> String {
+    let id = usize::from(hand.0);
+    if id < chains { format!("chain {id}") } else { format!("cpu {}", id - chains) }
 }
 
 fn chain_mut(chains: &mut [Chain], id: ChainId) -> Option<&mut Chain> {

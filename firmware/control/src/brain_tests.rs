@@ -2,18 +2,11 @@
 
 use super::*;
 use crate::testing::{LIMITS, PRODUCT, body, job};
-use model::{Celsius, FanId, Hash, JobBody, Megahertz, Reject, Rpm, SensorId, Status, Verdict, Volt};
+use model::{Celsius, ChainState, FanId, Hash, JobBody, Megahertz, Reject, Rpm, SensorId, Status, Verdict, Volt};
 use proptest::prelude::*;
 
-const PLAN: Plan = Plan {
-    product: Some(&PRODUCT),
-    upstreams: 2,
-    autostart: true,
-    zero_bits: 0,
-    scale_bits: 4,
-    ticket_bits: 8,
-    small_cores: 512,
-};
+const PLAN: Plan =
+    Plan { product: Some(&PRODUCT), upstreams: 2, autostart: true, small_cores: 512, cpus: 0, cpu_hashes_per_second: 0.0 };
 
 /// A rig that obeys at once, and keeps what was ordered.
 struct Rig {
@@ -215,12 +208,44 @@ fn noise_and_lost_orders_are_shown_and_pass() {
 
 #[test]
 fn cpu_threads_are_hands_without_a_board() {
-    let mut r = Rig::new(Plan { product: None, ..PLAN });
+    let mut r = Rig::new(Plan { product: None, cpus: 2, cpu_hashes_per_second: 1e6, ..PLAN });
+    let states = |r: &Rig| r.status().cpus.iter().map(|c| c.state).collect::<Vec<_>>();
+    assert_eq!(states(&r), [ChainState::Starting; 2]);
     r.tell(Fact::ChainHashing { chain: ChainId(0), epoch: Duration::from_secs(60), nonce_bits: 12 });
     r.run(5);
     assert!(r.orders.iter().any(|o| matches!(o, Order::Submit(_))));
+    assert_eq!(states(&r), [ChainState::Hashing, ChainState::Starting]);
+    let status = r.status();
+    assert_eq!(status.expected_hashes_per_second, 1e6);
+    assert!(status.cpus[0].nonces > 0 && status.hashes_per_second == status.cpus[0].hashes_per_second);
     r.tell(Fact::Command(Command::Stop));
     assert!(r.orders.contains(&Order::StopChain(ChainId(0))));
+    assert_eq!(states(&r), [ChainState::Off, ChainState::Starting]);
+}
+
+#[test]
+fn threads_come_after_the_chains_and_are_called_so_and_idle_without_a_pool() {
+    let mut r = Rig::new(Plan { cpus: 1, upstreams: 0, ..PLAN });
+    let id = ChainId(2);
+    r.tell(Fact::ChainHashing { chain: id, epoch: Duration::from_secs(60), nonce_bits: 12 });
+    r.run(5);
+    assert!(!r.orders.iter().any(|o| matches!(o, Order::Work(_))));
+    assert_eq!(r.status().cpus[0].state, ChainState::Off);
+    (0..30).for_each(|_| r.tell(Fact::HardwareError(id)));
+    r.tell(Fact::ChainFailed { chain: id, code: FaultCode::SelfTest, detail: String::new() });
+    let places: Vec<String> = r.status().faults.into_iter().map(|f| f.place).filter(|p| p != "settings").collect();
+    assert!(
+        !places.is_empty() && places.iter().all(|p| p == "cpu 0" || p.starts_with("fan") || p.contains("sensor")),
+        "{places:?}"
+    );
+}
+
+#[test]
+fn nothing_at_all_makes_a_rate_of_zero_and_not_less() {
+    let status = Rig::new(Plan { product: None, upstreams: 0, ..PLAN }).status();
+    for rate in [status.hashes_per_second, status.expected_hashes_per_second] {
+        assert!(rate == 0.0 && rate.is_sign_positive(), "{rate}");
+    }
 }
 
 #[test]

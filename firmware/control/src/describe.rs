@@ -8,7 +8,9 @@ use crate::{
     tally::Tally,
     thermal::{Permit, Thermal},
 };
-use model::{ChainState, ChainStatus, Difficulty, FanStatus, FaultStatus, SensorPlace, SensorStatus, ShareCounts, Status, Time};
+use model::{
+    ChainState, ChainStatus, CpuStatus, Difficulty, FanStatus, FaultStatus, SensorPlace, SensorStatus, ShareCounts, Status, Time,
+};
 
 impl Brain {
     /// Fills in mining, chains with their sensors, fans, faults, shares, rates and the upstreams' states.
@@ -20,8 +22,12 @@ impl Brain {
         for (chain, errors) in status.chains.iter_mut().zip(frame_errors) {
             chain.frame_errors = errors;
         }
-        status.hashes_per_second = self.tallies.values().map(|t| t.hashes_per_second(now)).sum();
-        status.expected_hashes_per_second = status.chains.iter().map(|c| c.expected_hashes_per_second).sum();
+        status.hashes_per_second = self.tallies.values().fold(0.0, |sum, t| sum + t.hashes_per_second(now));
+        status.cpus = (0..self.plan.cpus).map(|i| self.cpu_status(now, i)).collect();
+        let chains = status.chains.iter().map(|c| c.expected_hashes_per_second);
+        let cpus = status.cpus.iter().map(|c| c.expected_hashes_per_second);
+        // From 0: the sum of no number at all is -0.
+        status.expected_hashes_per_second = chains.chain(cpus).fold(0.0, |sum, rate| sum + rate);
         status.best_difficulty = self.best.as_ref().map_or_else(|| "0".to_owned(), Difficulty::to_decimal);
         let duty = self.thermal.as_ref().map_or(0.0, |t| t.duty().0);
         let speeds = self.thermal.as_ref().map_or_else(Vec::new, |t| t.fans(now));
@@ -86,6 +92,27 @@ impl Brain {
             nonces: tally.map_or(0, |t| t.nonces),
             hardware_errors: tally.map_or(0, |t| t.hardware_errors),
             frame_errors: 0,
+        }
+    }
+}
+
+impl Brain {
+    fn cpu_status(&self, now: Time, i: u8) -> CpuStatus {
+        // As many chains and threads as ids: the supervisor sees to it.
+        let id = model::ChainId((self.chains.len() as u8).saturating_add(i));
+        let state = match (self.free_hands.contains_key(&id), self.schedule.work_since(id)) {
+            (false, _) => ChainState::Starting,
+            (true, None) => ChainState::Off,
+            (true, Some(_)) => ChainState::Hashing,
+        };
+        let tally = self.tallies.get(&id);
+        CpuStatus {
+            id: i,
+            state,
+            hashes_per_second: tally.map_or(0.0, |t| t.hashes_per_second(now)),
+            expected_hashes_per_second: if state == ChainState::Hashing { self.plan.cpu_hashes_per_second } else { 0.0 },
+            nonces: tally.map_or(0, |t| t.nonces),
+            hardware_errors: tally.map_or(0, |t| t.hardware_errors),
         }
     }
 }

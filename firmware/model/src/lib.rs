@@ -27,7 +27,7 @@ pub use machine::{
 };
 pub use share::{Nonce, Reject, Share, ShareId, Verdict};
 pub use status::{
-    ChainState, ChainStatus, FanStatus, FaultStatus, SensorStatus, ShareCounts, Status, UpstreamStatus, WorkerStatus,
+    ChainState, ChainStatus, CpuStatus, FanStatus, FaultStatus, SensorStatus, ShareCounts, Status, UpstreamStatus, WorkerStatus,
 };
 pub use target::{Difficulty, DifficultyError, Target};
 pub use time::{Reading, Time};

@@ -72,6 +72,23 @@ pub struct ChainStatus {
     pub frame_errors: u64,
 }
 
+/// One mining thread of the processor.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct CpuStatus {
+    /// From 0; `cpu 0` where people read it.
+    pub id: u8,
+    /// Starting, hashing, or off.
+    pub state: ChainState,
+    /// From verified nonces, over the last ten minutes.
+    pub hashes_per_second: f64,
+    /// What was measured at the start, while it hashes.
+    pub expected_hashes_per_second: f64,
+    /// Verified nonces since start.
+    pub nonces: u64,
+    /// Wrong nonces since start.
+    pub hardware_errors: u64,
+}
+
 /// One fan.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct FanStatus {
@@ -166,6 +183,8 @@ pub struct Status {
     pub upstreams: Vec<UpstreamStatus>,
     /// All chains.
     pub chains: Vec<ChainStatus>,
+    /// All mining threads of the processor.
+    pub cpus: Vec<CpuStatus>,
     /// All fans.
     pub fans: Vec<FanStatus>,
     /// What is wrong now.

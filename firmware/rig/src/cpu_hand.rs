@@ -13,7 +13,9 @@ use std::time::Duration;
 /// How long one work lasts a thread: 2^32 nonces at 60 MH/s, beyond what a thread reaches.
 const EPOCH: Duration = Duration::from_secs(70);
 /// Slices a second: an order waits at most for one.
-const SLICES: u64 = 100;
+const SLICES: u64 = 250;
+/// Reports a second of all threads together, about: enough for a rate that means something, far below what a pool's line bears.
+const REPORTS: u32 = 8;
 
 /// One CPU thread's hand.
 pub struct CpuHand {
@@ -27,10 +29,12 @@ pub struct CpuHand {
 }
 
 impl CpuHand {
-    /// A thread that makes about `hashes_per_second` by `path`; its ticket is set to about one report a second.
+    /// One of so many `threads` that each make about `hashes_per_second` by `path`. Its ticket is set to about one report a
+    /// second, or less where there are many threads.
     #[must_use]
-    pub fn new(id: ChainId, path: Path, hashes_per_second: u64) -> CpuHand {
-        let ticket_bits = hashes_per_second.max(1).ilog2().clamp(8, 48) as u8;
+    pub fn new(id: ChainId, path: Path, hashes_per_second: u64, threads: u32) -> CpuHand {
+        let many = threads.div_ceil(REPORTS).max(1).next_power_of_two().ilog2();
+        let ticket_bits = (hashes_per_second.max(1).ilog2() + many).clamp(8, 48) as u8;
         let slice = (hashes_per_second / SLICES).max(1 << 10);
         CpuHand { id, path, ticket_bits, ticket: Target::from_zero_bits(u32::from(ticket_bits)), slice, work: None, ready: false }
     }
@@ -83,7 +87,7 @@ mod tests {
 
     #[test]
     fn it_says_that_it_is_ready_and_reports_true_nonces_of_its_ticket_once() {
-        let mut hand = CpuHand::new(ChainId(128), Path::Portable, 1 << 12);
+        let mut hand = CpuHand::new(ChainId(128), Path::Portable, 1 << 12, 8);
         let mut facts = Vec::new();
         hand.turn(Time::ZERO, &mut facts);
         assert!(matches!(facts[..], [Fact::ChainHashing { chain: ChainId(128), nonce_bits: 12, .. }]));
@@ -104,5 +108,11 @@ mod tests {
         }
         hand.obey(Time::ZERO, Order::StopChain(ChainId(128)));
         assert_eq!(hand.wake_at(), Time::NEVER);
+    }
+
+    #[test]
+    fn many_threads_share_the_reports() {
+        let ticket = |threads| CpuHand::new(ChainId(0), Path::Portable, 1 << 20, threads).ticket_bits;
+        assert_eq!([1, 8, 9, 16, 17, 128].map(ticket), [20, 20, 21, 21, 22, 24]);
     }
 }

@@ -172,15 +172,8 @@ impl Simulation {
         }
         let board = BoardHand::open(product, handles.i2c, handles.gpio)?;
         let small_cores = product.hashboards.first().map_or(0, |b| bm13xx::chip(b.chain.chip).small_cores);
-        let plan = Plan {
-            product: Some(product),
-            upstreams: pools,
-            autostart: true,
-            zero_bits: SCALE.zero_bits,
-            scale_bits: SCALE.scale_bits,
-            ticket_bits: bm13xx::TICKET_BITS,
-            small_cores,
-        };
+        let plan =
+            Plan { product: Some(product), upstreams: pools, autostart: true, small_cores, cpus: 0, cpu_hashes_per_second: 0.0 };
         let unix = Arc::new(AtomicU32::new(START_UNIX));
         let clock = Arc::clone(&unix);
         let node = PracticeNode::new(Pace::IN_PROCESS, Box::new(move || clock.load(Ordering::Relaxed)));

@@ -68,7 +68,7 @@ impl<'a> Machine<'a> {
     }
 
     /// What one report of its chips stands for.
-    pub fn scale(&self) -> Scale {
+    fn scale(&self) -> Scale {
         if self.device.simulated { SIMULATED } else { HARDWARE }
     }
 

@@ -5,6 +5,7 @@
 mod bench;
 mod boards;
 mod check;
+mod cpu;
 mod event;
 mod exit;
 mod hash;

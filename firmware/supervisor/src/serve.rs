@@ -4,6 +4,7 @@
 //! Not here: the network's bytes (`network`), what a setting means (`model::settings`), any decision (`control`).
 
 use crate::check::load;
+use crate::cpu::{self, Cpus};
 use crate::event::{EVENT_LIMIT, Event, now};
 use crate::exit::Exit;
 use crate::heartbeat::Heartbeat;
@@ -107,7 +108,8 @@ struct Serving {
     network: Network,
     events: Receiver<Event>,
     shared: Shared,
-    refused: Option<Fault>,
+    /// What stays wrong as long as the program runs.
+    standing: Vec<Fault>,
     simulated: bool,
     published: Time,
     faults: BTreeSet<Fault>,
@@ -153,21 +155,34 @@ impl Serving {
         let (urls, upstreams) = upstreams(settings, network.listening)?;
         network.set_upstreams(urls);
         let machine = Machine::of(&settings.mining).map_err(anyhow::Error::msg)?;
-        let plan = plan(machine, upstreams.len());
+        let (cpus, mut standing) = cpu::measure(&settings.mining);
+        standing.extend(refused);
+        let plan = plan(machine, upstreams.len(), cpus);
         let hands = machine.map(|m| m.open(&events_in, epoch)).transpose().context("open the machine")?;
-        let Hands { chains, board } = hands.unwrap_or(Hands { chains: Vec::new(), board: None });
+        let Hands { mut chains, board } = hands.unwrap_or(Hands { chains: Vec::new(), board: None });
         let simulated = machine.is_some_and(|m| m.simulated());
         if simulated {
             tracing::warn!("SIMULATED: the chips of this machine are simulated");
         }
-        if settings.mining.enable_cpu {
-            tracing::info!("this version mines on hashboards only: 'mining.enable_cpu' has no effect yet");
-        }
+        let first = u8::try_from(chains.len()).context("number the processor's threads behind the chains")?;
+        chains.extend(cpus.map(|c| c.start(first, &events_in, epoch)).transpose()?.into_iter().flatten());
         let rig = Rig::new(Brain::new(now(epoch), plan), chains, board, upstreams);
         let heart = Heartbeat::inherited().context("open the heartbeat to the first process")?;
         let (published, faults, end) = (Time::ZERO, BTreeSet::new(), None);
-        let mut serving =
-            Serving { epoch, heart, rig, network, events, shared, refused, simulated, published, faults, end, _servers: servers };
+        let mut serving = Serving {
+            epoch,
+            heart,
+            rig,
+            network,
+            events,
+            shared,
+            standing,
+            simulated,
+            published,
+            faults,
+            end,
+            _servers: servers,
+        };
         serving.turn();
         serving.publish();
         Ok(serving)
@@ -259,7 +274,7 @@ impl Serving {
         status.version = env!("CARGO_PKG_VERSION").to_owned();
         status.simulated = self.simulated;
         status.uptime_seconds = now.micros() / 1_000_000;
-        status.faults.extend(self.refused.as_ref().map(FaultStatus::from));
+        status.faults.extend(self.standing.iter().map(FaultStatus::from));
         if self.network.listening.is_some() {
             let pool = self.network.pool.borrow();
             status.pool = Some(pool.workers.clone());
@@ -273,17 +288,15 @@ impl Serving {
     }
 }
 
-fn plan(machine: Option<Machine<'_>>, upstreams: usize) -> Plan {
-    let scale = machine.map(|m| m.scale());
+fn plan(machine: Option<Machine<'_>>, upstreams: usize, cpus: Option<Cpus>) -> Plan {
     let first = machine.and_then(|m| m.product.hashboards.first());
     Plan {
         product: machine.map(|m| m.product),
         upstreams: u8::try_from(upstreams).expect("settings allow 16 upstreams"),
         autostart: true,
-        zero_bits: scale.map_or(0, |s| s.zero_bits),
-        scale_bits: scale.map_or(0, |s| s.scale_bits),
-        ticket_bits: bm13xx::TICKET_BITS,
         small_cores: first.map_or(0, |b| bm13xx::chip(b.chain.chip).small_cores),
+        cpus: cpus.map_or(0, |c| c.threads),
+        cpu_hashes_per_second: cpus.map_or(0.0, |c| c.hashes_per_second as f64),
     }
 }
 

@@ -99,6 +99,14 @@ fn table(s: &Value) -> String {
         let (speed, heat) = (rate(&c["hashes_per_second"]), or_dash(&c["chip_celsius"], " °C"));
         out += &format!("  chain {}  {:<9} {chips}, {speed}, {heat}\n", c["id"], text(&c["state"]));
     }
+    for c in list(&s["cpus"]) {
+        out += &format!(
+            "  cpu {}    {:<9} {:.2} MH/s\n",
+            c["id"],
+            text(&c["state"]),
+            c["hashes_per_second"].as_f64().unwrap_or(0.0) / 1e6
+        );
+    }
     for f in list(&s["fans"]) {
         out += &format!("  fan {}    {} at {}\n", f["id"], or_dash(&f["rpm"], " rpm"), or_dash(&f["duty_percent"], " %"));
     }

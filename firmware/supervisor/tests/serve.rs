@@ -61,6 +61,16 @@ impl Running {
         answer
     }
 
+    fn post(&self, path: &str) {
+        let mut stream = TcpStream::connect(self.address("page")).expect("it listens");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a limit");
+        write!(stream, "POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+            .expect("asked");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("answered");
+        assert!(answer.starts_with("HTTP/1.1 202"), "{answer}");
+    }
+
     fn status(&self) -> Value {
         let o = otedama(&["status", "--json", "--address", &format!("http://{}", self.address("page"))]);
         assert_eq!(o.status.code(), Some(0), "{}", err(&o));
@@ -111,13 +121,16 @@ fn config(name: &str, coins: &str) -> PathBuf {
     let _ = std::fs::remove_dir_all(&folder);
     std::fs::create_dir_all(&folder).expect("a folder");
     let path = folder.join("config.yaml");
-    std::fs::write(&path, text(coins, "127.0.0.1:0")).expect("written");
+    std::fs::write(&path, text(coins, "127.0.0.1:0", OFF)).expect("written");
     path
 }
 
-fn text(coins: &str, page: &str) -> String {
+/// Most tests are about something else than the processor's hash power, which other tests need meanwhile.
+const OFF: &str = "{enable_cpu: false}";
+
+fn text(coins: &str, page: &str, mining: &str) -> String {
     format!(
-        "pool: {{enable: true, address: '127.0.0.1:0', coins: {coins}}}\napi: {{address: '{page}'}}\nmonitoring:\n  \
+        "mining: {mining}\npool: {{enable: true, address: '127.0.0.1:0', coins: {coins}}}\napi: {{address: '{page}'}}\nmonitoring:\n  \
          metrics: {{address: '127.0.0.1:0'}}\n  health: {{address: '127.0.0.1:0'}}\n"
     )
 }
@@ -143,6 +156,27 @@ fn it_answers_on_every_port_mines_for_its_own_pool_and_ends_cleanly() {
     assert_eq!(code, Some(0));
     // The limit for chains to be off is five seconds; there are none here.
     assert!(took < Duration::from_secs(4), "{took:?}");
+}
+
+#[test]
+fn the_processor_mines_and_a_stop_stops_it() {
+    let path = config("cpu", "[practice]");
+    std::fs::write(&path, text("[practice]", "127.0.0.1:0", "{cpu: {threads: 2}}")).expect("written");
+    let running = Running::start(&path);
+    let said = running.line("the processor mines");
+    assert!(said.contains("threads=2") && said.contains("path=") && said.contains("MH/s"), "{said}");
+    let status = running.until("a share of the processor", |s| s["shares"]["accepted"].as_u64() >= Some(2));
+    assert_eq!(status["shares"]["rejected"], 0, "{status}");
+    assert_eq!(status["cpus"].as_array().map(Vec::len), Some(2));
+    assert!(status["cpus"][0]["state"] == "hashing" && status["expected_hashes_per_second"].as_f64() > Some(0.0), "{status}");
+    let shown = otedama(&["status", "--address", &running.address("page")]);
+    assert!(String::from_utf8_lossy(&shown.stdout).contains("cpu 0    hashing"), "{shown:?}");
+
+    running.post("/api/mining/stop");
+    running.until("the processor stopped", |s| s["cpus"].as_array().is_some_and(|c| c.iter().all(|c| c["state"] == "off")));
+    running.post("/api/mining/start");
+    running.until("the processor at work again", |s| s["cpus"][1]["state"] == "hashing");
+    assert_eq!(running.terminate().0, Some(0));
 }
 
 #[test]
@@ -199,7 +233,7 @@ fn a_taken_port_is_named_with_its_setting_and_nobody_there_is_an_error_with_advi
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = taken.local_addr().expect("its address").to_string();
     let path = config("taken", "[practice]");
-    std::fs::write(&path, text("[practice]", &address)).expect("written");
+    std::fs::write(&path, text("[practice]", &address, OFF)).expect("written");
     let o = otedama(&["serve", "--config", path.to_str().expect("text")]);
     assert_eq!(o.status.code(), Some(1));
     assert!(err(&o).contains(&address) && err(&o).contains("'api.address'"), "{}", err(&o));
@@ -215,9 +249,9 @@ fn a_taken_port_is_named_with_its_setting_and_nobody_there_is_an_error_with_advi
 #[test]
 fn a_machine_whose_lines_are_not_there_shows_faults_and_still_serves() {
     let path = config("absent", "[practice]");
-    let machine = "mining: {asic: {devices: [{product: antminer-s19jpro, ttys: [/nowhere/a, /nowhere/b, /nowhere/c], \
-                   i2c: /nowhere/i2c, gpio: /nowhere/gpio, simulated: true}]}}\n";
-    std::fs::write(&path, text("[practice]", "127.0.0.1:0") + machine).expect("written");
+    let machine = "{enable_cpu: false, asic: {devices: [{product: antminer-s19jpro, ttys: [/nowhere/a, /nowhere/b, /nowhere/c], \
+                   i2c: /nowhere/i2c, gpio: /nowhere/gpio, simulated: true}]}}";
+    std::fs::write(&path, text("[practice]", "127.0.0.1:0", machine)).expect("written");
     let running = Running::start(&path);
     let status = running.until("faults", |s| s["faults"].as_array().is_some_and(|f| !f.is_empty()));
     assert_eq!((&status["product"], &status["simulated"]), (&"antminer-s19jpro".into(), &true.into()));
