@@ -5,5 +5,6 @@
 //! Not here: decisions of the running machine, which are the program's.
 
 pub mod command;
+pub mod kernel;
 pub mod place;
 pub mod program;

@@ -17,6 +17,12 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Cmd {
+    /// Build the kernel alone, or take it from the cache, and print where it is.
+    Kernel {
+        /// A control board of `otedama boards`.
+        #[arg(default_value = "pc")]
+        board: String,
+    },
     /// Build the static program alone and print where it is.
     Program {
         /// A control board of `otedama boards`.
@@ -27,6 +33,7 @@ enum Cmd {
 
 fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
+        Cmd::Kernel { board } => println!("{}", image::kernel::build(&Place::of(&board)?)?.display()),
         Cmd::Program { board } => println!("{}", image::program::build(&Place::of(&board)?)?.display()),
     }
     Ok(())
