@@ -7,4 +7,7 @@
 pub mod command;
 pub mod kernel;
 pub mod place;
+pub mod process;
 pub mod program;
+pub mod qemu;
+pub mod simulated;
