@@ -13,7 +13,9 @@ use crate::{
     tally::Tally,
     thermal::{Permit, Thermal},
 };
-use model::{ChainId, Command, Difficulty, FaultCode, Job, JobId, Limits, Nonce, Percent, Product, ShareId, Time, UpstreamId};
+use model::{
+    ChainId, Command, Difficulty, FaultCode, Job, JobId, Limits, Nonce, Percent, Product, ShareId, Time, UpstreamId, Verdict,
+};
 use std::{
     collections::{BTreeMap, VecDeque},
     time::Duration,
@@ -64,7 +66,8 @@ pub struct Brain {
     pub(crate) free_hands: BTreeMap<ChainId, Duration>,
     /// The newest job of each upstream that is not mined for yet.
     waiting_jobs: BTreeMap<UpstreamId, Job>,
-    pending: BTreeMap<ShareId, UpstreamId>,
+    /// Where each share went, and whose it is.
+    pending: BTreeMap<ShareId, (UpstreamId, ChainId)>,
     /// Faults that end by not being told again, and when.
     passing: BTreeMap<(FaultCode, String), Time>,
     duty_told: Option<(Percent, Time)>,
@@ -125,7 +128,8 @@ impl Brain {
             }
             Fact::Job(job) => self.job(now, job, o),
             Fact::Verdict { share, verdict } => {
-                if let Some(upstream) = self.pending.remove(&share) {
+                if let Some((upstream, hand)) = self.pending.remove(&share) {
+                    self.tallies.entry(hand).or_default().accepted += u64::from(verdict == Verdict::Accepted);
                     self.failover.verdict(now, upstream, &verdict, faults, o);
                 }
             }
@@ -342,7 +346,7 @@ impl Brain {
                 if self.best.is_none_or(|b| share.reached.to_f64() > b.to_f64()) {
                     self.best = Some(share.reached);
                 }
-                self.pending.insert(share.id, share.upstream);
+                self.pending.insert(share.id, (share.upstream, nonce.chain));
                 if self.pending.len() > SHARES_PENDING {
                     self.pending.pop_first();
                 }

@@ -101,6 +101,9 @@ fn it_comes_to_mine_and_says_so() {
     let s = r.status();
     assert!(s.chains.iter().all(|c| c.state == model::ChainState::Hashing && c.chips == 12 && c.volts == 13.0));
     assert!(s.shares.accepted > 50);
+    let by_hand: u64 = s.chains.iter().map(|c| c.shares_accepted).sum();
+    assert_eq!(by_hand, s.shares.accepted, "each share is some chain's");
+    assert!(s.chains.iter().all(|c| c.shares_accepted > 0));
     assert_eq!(s.shares.rejected, 0);
     assert!(s.upstreams[0].active);
     assert!(s.hashes_per_second > 0.0);

@@ -90,6 +90,7 @@ impl Brain {
             chip_celsius: self.thermal.as_ref().and_then(|t: &Thermal| t.chip(now, i)).map(|c| c.0),
             sensors: spots.iter().zip(known).map(sensor).collect(),
             nonces: tally.map_or(0, |t| t.nonces),
+            shares_accepted: tally.map_or(0, |t| t.accepted),
             hardware_errors: tally.map_or(0, |t| t.hardware_errors),
             frame_errors: 0,
         }
@@ -112,6 +113,7 @@ impl Brain {
             hashes_per_second: tally.map_or(0.0, |t| t.hashes_per_second(now)),
             expected_hashes_per_second: if state == ChainState::Hashing { self.plan.cpu_hashes_per_second } else { 0.0 },
             nonces: tally.map_or(0, |t| t.nonces),
+            shares_accepted: tally.map_or(0, |t| t.accepted),
             hardware_errors: tally.map_or(0, |t| t.hardware_errors),
         }
     }

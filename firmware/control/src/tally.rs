@@ -19,6 +19,8 @@ const ERRORS_PART: f64 = 0.05;
 pub struct Tally {
     /// Verified, non-duplicate nonces since start.
     pub nonces: u64,
+    /// Shares of it that a pool accepted since start.
+    pub accepted: u64,
     /// Wrong ones since start.
     pub hardware_errors: u64,
     /// One nonce counts as 2^this hashes.

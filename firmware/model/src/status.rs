@@ -66,6 +66,8 @@ pub struct ChainStatus {
     pub sensors: Vec<SensorStatus>,
     /// Verified nonces since start.
     pub nonces: u64,
+    /// Its shares that a pool accepted since start.
+    pub shares_accepted: u64,
     /// Wrong nonces since start.
     pub hardware_errors: u64,
     /// Frames with a wrong checksum since start.
@@ -85,6 +87,8 @@ pub struct CpuStatus {
     pub expected_hashes_per_second: f64,
     /// Verified nonces since start.
     pub nonces: u64,
+    /// Its shares that a pool accepted since start.
+    pub shares_accepted: u64,
     /// Wrong nonces since start.
     pub hardware_errors: u64,
 }
