@@ -155,7 +155,8 @@ impl Rig {
                     }
                     ClientEvent::Failed(error) => {
                         self.net_orders.push_back(NetOrder::Disconnect(id));
-                        Fact::UpstreamFailed { upstream: id, code: fault_of(&error), detail: error.to_string() }
+                        let detail = format!("talk to {}: {error}", u.shown);
+                        Fact::UpstreamFailed { upstream: id, code: fault_of(&error), detail }
                     }
                 };
                 self.brain.tell(now, fact);

@@ -1,6 +1,6 @@
 //! The one file that carries bytes: lines in both directions between a socket and channels, on tokio.
 //!
-//! A line is cut at its limit before it is whole, a peer that does not read is dropped, and a full channel holds the socket back
+//! A line beyond its limit is not waited for, a peer that does not read is dropped, and a full channel holds the socket back
 //! (TCP then slows the peer). Not here: what a line means, and whether to connect again.
 
 use crate::Url;
@@ -23,7 +23,7 @@ const FULL_WAIT: Duration = Duration::from_millis(2);
 pub enum NetEvent {
     /// It stands.
     Connected,
-    /// A line came, without its end.
+    /// A line came, without its end. One beyond the limit comes as far as it was read, and the connection ends behind it.
     Line(Vec<u8>),
     /// It ended or never stood; nothing follows.
     Closed(String),
@@ -156,7 +156,7 @@ async fn read_lines(reader: &mut (impl AsyncRead + Unpin), limit: usize, tell: &
             held.extend_from_slice(&rest[..end]);
             rest = &rest[end + 1..];
             if held.len() > limit {
-                return NetError::LineTooLong(limit);
+                return too_long(held, limit, tell).await;
             }
             if !tell.tell(NetEvent::Line(std::mem::take(&mut held))).await {
                 return NetError::Ours;
@@ -164,9 +164,14 @@ async fn read_lines(reader: &mut (impl AsyncRead + Unpin), limit: usize, tell: &
         }
         held.extend_from_slice(rest);
         if held.len() > limit {
-            return NetError::LineTooLong(limit);
+            return too_long(held, limit, tell).await;
         }
     }
+}
+
+/// What came of it so far is told as a line, so that the dialect names the fault as its own and not as a broken wire.
+async fn too_long(held: Vec<u8>, limit: usize, tell: &mut impl Tell) -> NetError {
+    if tell.tell(NetEvent::Line(held)).await { NetError::LineTooLong(limit) } else { NetError::Ours }
 }
 
 async fn write_lines(writer: &mut (impl AsyncWrite + Unpin), lines: &mut mpsc::Receiver<Vec<u8>>) -> NetError {

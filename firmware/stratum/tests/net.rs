@@ -27,7 +27,7 @@ fn lines_are_cut_where_they_end_and_go_out_whole() {
         let events: Vec<_> = events.try_iter().map(|(tag, e)| (assert_eq!(tag, 7), e).1).collect();
         let line = |t: &str| NetEvent::Line(t.as_bytes().to_vec());
         let end = NetEvent::Closed("a line of more than 10 bytes".to_owned());
-        assert_eq!(events, [NetEvent::Connected, line("one\r"), line("two"), line(""), end]);
+        assert_eq!(events, [NetEvent::Connected, line("one\r"), line("two"), line(""), line("12345678901"), end]);
     });
 }
 
