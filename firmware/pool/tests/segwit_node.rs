@@ -1,5 +1,5 @@
 //! A second real node, bcoin (JavaScript, regression chain), which knows SegWit: its templates carry a witness commitment, and it
-//! checks ours. Installed by `make nodes`; without it this test fails and says so.
+//! checks ours. Installed by `./setup test`; without it this test fails and says so.
 
 use std::{
     net::TcpListener,
@@ -35,7 +35,7 @@ fn a_segwit_node_takes_our_blocks_and_pays_a_bech32_address() {
         PathBuf::from,
     );
     let modules = cache.join("nodes/bcoin-1.0.2/node_modules");
-    assert!(modules.exists(), "{} is not there: run `make nodes`", modules.display());
+    assert!(modules.exists(), "{} is not there: run `./setup test`", modules.display());
     let port = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").port();
     let child = Command::new("node")
         .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bcoin/regtest.js"))
