@@ -4,10 +4,29 @@
 //! Every step is a file here and can be called alone. What is slow is kept in the cache by the hash of what went into it.
 //! Not here: decisions of the running machine, which are the program's.
 
+pub mod bios;
 pub mod command;
+pub mod disk;
 pub mod kernel;
 pub mod place;
 pub mod process;
 pub mod program;
 pub mod qemu;
+pub mod rootfs;
+pub mod settings;
 pub mod simulated;
+
+use anyhow::Result;
+use place::Place;
+use std::path::PathBuf;
+
+/// Makes everything that the board boots, and gives back where the disk is.
+///
+/// # Errors
+/// Those of each step.
+pub fn build(place: &Place) -> Result<PathBuf> {
+    let kernel = kernel::build(place)?;
+    let program = program::build(place)?;
+    let rootfs = rootfs::build(place, &program)?;
+    disk::build(place, &kernel, &rootfs)
+}

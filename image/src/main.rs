@@ -17,6 +17,12 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Cmd {
+    /// Make everything that a control board boots, and print where the disk is.
+    Build {
+        /// A control board of `otedama boards`.
+        #[arg(default_value = "pc")]
+        board: String,
+    },
     /// Build the kernel alone, or take it from the cache, and print where it is.
     Kernel {
         /// A control board of `otedama boards`.
@@ -33,6 +39,7 @@ enum Cmd {
 
 fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
+        Cmd::Build { board } => println!("{}", image::build(&Place::of(&board)?)?.display()),
         Cmd::Kernel { board } => println!("{}", image::kernel::build(&Place::of(&board)?)?.display()),
         Cmd::Program { board } => println!("{}", image::program::build(&Place::of(&board)?)?.display()),
     }
