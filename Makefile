@@ -2,4 +2,5 @@
 export PATH := $(HOME)/.cache/otedama/tools/bin:$(PATH)
 
 test: ; ./setup test && cargo fmt --all --check && cargo clippy --workspace --all-targets --locked -- -D warnings && cargo nextest run --workspace --locked
-.PHONY: test
+bench: ; cargo bench --locked -p supervisor --bench first_light -- $(BENCH)
+.PHONY: test bench
