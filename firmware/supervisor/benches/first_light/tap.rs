@@ -131,7 +131,7 @@ impl Seat {
         match self.master.read(&mut buffer) {
             Ok(n) => {
                 let now = Instant::now();
-                self.to_chain(&buffer[..n])?;
+                self.pass_on(&buffer[..n])?;
                 for tag in self.frames.push(&buffer[..n]) {
                     // Nobody listens any more where the measurement is over.
                     let _ = self.seen.send((tag, now));
@@ -146,7 +146,7 @@ impl Seat {
         Ok(())
     }
 
-    fn to_chain(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
+    fn pass_on(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
         let baud = Baud(tcgetattr(&self.master).context("read the line's rate")?.output_speed());
         if baud != self.baud {
             self.chain.set_baud(baud).context("set the chain's rate")?;
