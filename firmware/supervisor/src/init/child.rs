@@ -2,7 +2,7 @@
 
 use crate::heartbeat;
 use rustix::io::{FdFlags, fcntl_setfd};
-use rustix::process::{Pid, Signal, WaitOptions, kill_process, wait};
+use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process, wait};
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::AsRawFd;
@@ -24,7 +24,7 @@ impl Child {
     pub fn start(command: &[OsString]) -> io::Result<Child> {
         let (program, args) = command.split_first().ok_or(io::ErrorKind::InvalidInput)?;
         let (reader, writer) = io::pipe()?;
-        // Ours alone has one thread, so nothing else is started between this and the drop of the writer.
+        // No other thread of this program starts processes, so no stranger gets it before the writer is dropped.
         fcntl_setfd(&writer, FdFlags::empty())?;
         let beats = Receiver::from_owned_fd(reader.into())?;
         let child = Command::new(program).args(args).env(heartbeat::VARIABLE, writer.as_raw_fd().to_string()).spawn()?;
@@ -54,11 +54,34 @@ impl Child {
     }
 }
 
-/// Reaps whatever ended, orphans of others too, which fall to the first process; `true` where this one was among them.
-pub fn reap(child: Option<Pid>) -> bool {
-    let mut ended = false;
-    while let Ok(Some((pid, _))) = wait(WaitOptions::NOHANG) {
-        ended |= Some(pid) == child;
+/// A process that ended and was reaped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// Its number.
+    pub pid: Pid,
+    /// How, for a person.
+    pub how: String,
+}
+
+/// Reaps whatever ended, orphans of others too, which fall to the first process.
+pub fn reap() -> Vec<Ended> {
+    let mut ended = vec![];
+    while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG) {
+        if let Some(how) = how(status) {
+            ended.push(Ended { pid, how });
+        }
     }
     ended
+}
+
+/// `None` for one that did not end.
+fn how(status: WaitStatus) -> Option<String> {
+    match (status.exit_status(), status.terminating_signal()) {
+        (Some(code), _) => Some(format!("exit status {code}")),
+        (None, Some(number)) => {
+            let name = Signal::from_named_raw(number).map_or_else(String::new, |s| format!(" ({s:?})"));
+            Some(format!("killed by signal {number}{name}"))
+        }
+        (None, None) => None,
+    }
 }

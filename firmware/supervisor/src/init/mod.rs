@@ -1,25 +1,30 @@
 //! `otedama init`: the first process of a machine. It starts `otedama serve`, watches it, and makes hardware safe when it dies
 //! or hangs; it never waits for it. Run as any other process it mounts nothing, which is how a test bench uses it.
 //!
-//! This file carries out what [`keeper`] decides. Not here yet: addresses by DHCP; the kernel's `ip=dhcp` gives one.
+//! This file carries out what [`keeper`] decides. The network is kept by a process of its own ([`companion`], `net`).
 
 mod child;
+mod companion;
 mod keeper;
 mod mount;
+mod net;
 mod safe;
+mod say;
+mod settings;
 mod watchdog;
 
+use crate::event;
 use crate::exit::Exit;
-use crate::{check, event};
 use anyhow::Context;
 use child::Child;
+use companion::Companion;
 use keeper::{Fact, Keeper, Order};
 use model::Time;
 use model::settings::Device;
 use rustix::process::Signal;
 use safe::Held;
+use say::say;
 use std::ffi::OsString;
-use std::io::Write;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use tokio::signal::unix::{SignalKind, signal};
@@ -43,6 +48,12 @@ pub struct Args {
     /// For benches: the program to keep, with its arguments, in place of `otedama serve`.
     #[arg(long, hide = true, num_args = 1.., allow_hyphen_values = true)]
     child: Vec<OsString>,
+    /// The part that keeps the network, as a process of its own.
+    #[arg(long, hide = true)]
+    network: bool,
+    /// Where other programs look for what is true until the next start.
+    #[arg(long, hide = true, default_value = "/run")]
+    run: PathBuf,
 }
 
 /// Keeps the child until SIGTERM or SIGINT.
@@ -50,17 +61,35 @@ pub struct Args {
 /// # Errors
 /// Signals cannot be received. Whatever else fails is told and borne.
 pub fn run(args: &Args) -> anyhow::Result<Exit> {
+    let done = if args.network { net::run(&args.config, &args.run) } else { keep(args) };
+    say::flush();
+    done
+}
+
+fn keep(args: &Args) -> anyhow::Result<Exit> {
+    // The first sign of life, before anything can go wrong.
+    say(&first_line());
     let first = std::process::id() == 1;
     if first {
         mount::mount_all().iter().for_each(|line| say(line));
-        mount::loopback_up().unwrap_or_else(|e| say(&format!("bring loopback up: {e}")));
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("start the runtime")?;
-    runtime.block_on(async { Init::new(args, first)?.keep().await })?;
+    runtime.block_on(async {
+        if first {
+            net::loopback_up().await;
+        }
+        Init::new(args, first)?.keep().await
+    })?;
     if first {
         mount::restart().context("restart the board")?;
     }
     Ok(Exit::Done)
+}
+
+fn first_line() -> String {
+    let kernel = rustix::system::uname();
+    let (release, machine) = (kernel.release().to_string_lossy(), kernel.machine().to_string_lossy());
+    format!("Otedama {} on Linux {release} {machine}", env!("CARGO_PKG_VERSION"))
 }
 
 struct Init<'a> {
@@ -73,14 +102,17 @@ struct Init<'a> {
     held: Held,
     refused: Vec<String>,
     watchdog: Option<Watchdog>,
+    network: Option<Companion>,
 }
 
 impl<'a> Init<'a> {
     fn new(args: &'a Args, first: bool) -> anyhow::Result<Init<'a>> {
+        let own: OsString = std::env::current_exe().context("find the own program")?.into();
+        let config: OsString = args.config.clone().into();
+        let network = vec![own.clone(), "init".into(), "--network".into(), "--config".into(), config.clone()];
         let mut command = args.child.clone();
         if command.is_empty() {
-            let own = std::env::current_exe().context("find the own program")?;
-            command = vec![own.into(), "serve".into(), "--config".into(), args.config.clone().into()];
+            command = vec![own, "serve".into(), "--config".into(), config];
         }
         let watchdog = first.then(|| Watchdog::open(watchdog::PATH.as_ref()));
         let watchdog = watchdog.transpose().unwrap_or_else(|e| {
@@ -88,16 +120,18 @@ impl<'a> Init<'a> {
             None
         });
         let keeper = Keeper::new(Time::ZERO, Duration::from_millis(args.silence));
+        let network = first.then(|| Companion::new(network));
         let (epoch, held) = (Instant::now(), Held::default());
-        let mut init = Init { args, command, epoch, keeper, child: None, devices: vec![], held, refused: vec![], watchdog };
+        let mut init =
+            Init { args, command, epoch, keeper, child: None, devices: vec![], held, refused: vec![], watchdog, network };
         init.read_devices();
         Ok(init)
     }
 
     /// A file that is broken now leaves the machines of the last good one: their hardware is still there.
     fn read_devices(&mut self) {
-        match check::load(&self.args.config) {
-            Ok((settings, _)) => self.devices = settings.mining.asic.devices,
+        match settings::read(&self.args.config) {
+            Ok(settings) => self.devices = settings.mining.asic.devices,
             Err(lines) => lines.iter().for_each(|line| say(line)),
         }
     }
@@ -109,7 +143,9 @@ impl<'a> Init<'a> {
         loop {
             self.obey();
             let now = event::now(self.epoch);
-            let rest = self.keeper.wake_at().since(now).min(IDLE);
+            self.network.iter_mut().for_each(|n| n.turn(now));
+            let network = self.network.as_ref().map_or(Time::NEVER, Companion::wake_at);
+            let rest = self.keeper.wake_at().min(network).since(now).min(IDLE);
             let beat = async {
                 match &self.child {
                     Some(child) => child.beat().await,
@@ -133,10 +169,14 @@ impl<'a> Init<'a> {
     }
 
     fn reap(&mut self) {
-        if child::reap(self.child.as_ref().map(|c| c.pid)) {
-            say("the child ended");
-            self.child = None;
-            self.keeper.tell(event::now(self.epoch), Fact::Exited);
+        for ended in child::reap() {
+            let now = event::now(self.epoch);
+            self.network.iter_mut().for_each(|n| n.hear(now, &ended));
+            if self.child.as_ref().is_some_and(|c| c.pid == ended.pid) {
+                say(&format!("the child ended: {}", ended.how));
+                self.child = None;
+                self.keeper.tell(now, Fact::Exited);
+            }
         }
     }
 
@@ -192,6 +232,7 @@ impl<'a> Init<'a> {
 
     /// The machine stops: the child may end cleanly, then hardware is made safe, and only safe hardware disarms the watchdog.
     async fn stop(mut self, ended: &mut tokio::signal::unix::Signal) {
+        self.network.iter_mut().for_each(Companion::stop);
         self.child.iter().for_each(|c| c.signal(Signal::TERM));
         let wait = async {
             while self.child.is_some() {
@@ -209,9 +250,4 @@ impl<'a> Init<'a> {
             say(&format!("disarm {}: {e}", watchdog::PATH));
         }
     }
-}
-
-/// A line for the console. The first process must not fall over a console that is gone.
-fn say(line: &str) {
-    let _ = writeln!(std::io::stderr(), "otedama init: {line}");
 }

@@ -1,9 +1,7 @@
-//! What only the first process of a machine does: mount what every program expects, bring loopback up, restart the board.
+//! What only the first process of a machine does: mount what every program expects, restart the board.
 //! Each step that fails is told and the others are done: half a machine can still show what is wrong with it.
 
 use rustix::mount::{MountFlags, mount};
-use rustix::net::netlink::SocketAddrNetlink;
-use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, sendto, socket_with};
 use std::ffi::CStr;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -51,39 +49,6 @@ fn partition(blocks: &Path, label: &str) -> Option<PathBuf> {
         .into_iter()
         .find(|name| fs::read_to_string(blocks.join(name).join("uevent")).is_ok_and(|text| text.lines().any(|l| l == wanted)))?;
     Some(Path::new("/dev").join(name))
-}
-
-/// Brings the loopback interface up, which gives it its address too.
-///
-/// # Errors
-/// The kernel's.
-pub fn loopback_up() -> rustix::io::Result<()> {
-    let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, None)?;
-    sendto(&socket, &loopback_request(), SendFlags::empty(), &SocketAddrNetlink::new(0, 0))?;
-    let mut reply = [0u8; 256];
-    let (_, n) = recv(&socket, &mut reply, RecvFlags::empty())?;
-    // An acknowledgement is an error message with number 0 behind its header of 16 bytes.
-    match reply.get(16..20).and_then(|b| b.try_into().ok()).map(i32::from_ne_bytes) {
-        Some(0) if n >= 20 => Ok(()),
-        Some(code) if n >= 20 => Err(rustix::io::Errno::from_raw_os_error(-code)),
-        _ => Err(rustix::io::Errno::BADMSG),
-    }
-}
-
-/// "Change link 1 (always loopback): set IFF_UP", with an acknowledgement.
-fn loopback_request() -> [u8; 32] {
-    const NEW_LINK: u16 = 16;
-    const REQUEST_AND_ACK: u16 = 5;
-    const UP: u32 = 1;
-    let mut m = [0; 32];
-    m[0..4].copy_from_slice(&32u32.to_ne_bytes());
-    m[4..6].copy_from_slice(&NEW_LINK.to_ne_bytes());
-    m[6..8].copy_from_slice(&REQUEST_AND_ACK.to_ne_bytes());
-    m[8..12].copy_from_slice(&1u32.to_ne_bytes());
-    m[20..24].copy_from_slice(&1i32.to_ne_bytes());
-    m[24..28].copy_from_slice(&UP.to_ne_bytes());
-    m[28..32].copy_from_slice(&UP.to_ne_bytes());
-    m
 }
 
 /// Writes out what is unwritten and restarts the board.
