@@ -3,12 +3,13 @@
 //! A client that breaks the form, or sends on without reading its answers, loses its connection; nobody else notices. It never
 //! blocks. Not here: the form itself, and what sits on the bus.
 
+use crate::socket_file::{SocketFile, SocketFileError};
 use hwdrivers::bus::socket::{BODY_LIMIT, Piece, Reply, Request, take_body};
 use hwdrivers::bus::{BusError, Gpio, I2c, Message};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 
 /// Clients at once: a firmware has one for the bus and one for the lines, the rest is for looking on.
 const CLIENTS_LIMIT: usize = 8;
@@ -16,18 +17,6 @@ const CLIENTS_LIMIT: usize = 8;
 const ANSWERS_LIMIT: usize = 4 * BODY_LIMIT;
 /// GPIO lines there are, far more than any control board has.
 const LINES: u32 = 1024;
-
-/// Why the socket cannot be served.
-#[derive(Debug, thiserror::Error)]
-#[error("{attempt} the bus socket {}", path.display())]
-pub struct BenchSocketError {
-    /// What was attempted.
-    attempt: &'static str,
-    /// Where.
-    path: PathBuf,
-    /// Why not.
-    source: io::Error,
-}
 
 struct Client {
     stream: UnixStream,
@@ -37,8 +26,7 @@ struct Client {
 
 /// One socket and those who use it.
 pub struct BenchSocket {
-    listener: UnixListener,
-    path: PathBuf,
+    file: SocketFile,
     clients: Vec<Client>,
 }
 
@@ -47,41 +35,30 @@ impl BenchSocket {
     ///
     /// # Errors
     /// The path is taken or cannot be made.
-    pub fn open(path: &Path) -> Result<BenchSocket, BenchSocketError> {
-        let fail = |attempt| move |source| BenchSocketError { attempt, path: path.to_owned(), source };
-        let listener = UnixListener::bind(path).map_err(fail("open"))?;
-        let socket = BenchSocket { listener, path: path.to_owned(), clients: Vec::new() };
-        socket.listener.set_nonblocking(true).map_err(fail("set up"))?;
-        Ok(socket)
+    pub fn open(path: &Path) -> Result<BenchSocket, SocketFileError> {
+        Ok(BenchSocket { file: SocketFile::open(path)?, clients: Vec::new() })
     }
 
     /// Where clients find it.
     #[must_use]
     pub fn path(&self) -> &Path {
-        &self.path
+        self.file.path()
     }
 
     /// What to poll for arriving bytes and clients.
     pub fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
-        std::iter::once(self.listener.as_fd()).chain(self.clients.iter().map(|c| c.stream.as_fd()))
+        std::iter::once(self.file.as_fd()).chain(self.clients.iter().map(|c| c.stream.as_fd()))
     }
 
     /// Takes in who came, answers what was asked, lets go who left or broke the form.
     pub fn turn(&mut self, i2c: &mut dyn I2c, gpio: &mut dyn Gpio) {
-        while let Ok((stream, _)) = self.listener.accept() {
+        while let Ok((stream, _)) = self.file.listener().accept() {
             // One too many is closed at once: it shall not wait in the dark.
             if self.clients.len() < CLIENTS_LIMIT && stream.set_nonblocking(true).is_ok() {
                 self.clients.push(Client { stream, arrived: Vec::new(), answers: Vec::new() });
             }
         }
         self.clients.retain_mut(|c| c.turn(i2c, gpio).is_ok());
-    }
-}
-
-impl Drop for BenchSocket {
-    fn drop(&mut self) {
-        // One that somebody removed already is as good.
-        let _ = std::fs::remove_file(&self.path);
     }
 }
 

@@ -13,6 +13,8 @@ pub mod practice;
 pub mod pty;
 pub mod real_time;
 pub mod simulation;
+pub mod socket_file;
+pub mod vhost_user;
 
 pub use chip::SimChain;
 pub use machine::{Buses, World, buses, lock};

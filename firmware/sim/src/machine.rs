@@ -52,6 +52,9 @@ pub struct World {
     silent: BTreeSet<u8>,
     /// When each sensor was last read.
     read_at: BTreeMap<u8, Time>,
+    /// The I²C bus reaches the control board.
+    bus_plugged: bool,
+    /// Levels of the lines that somebody drives.
     lines: BTreeMap<u32, bool>,
     air: Air,
 }
@@ -86,8 +89,6 @@ impl World {
         }
         parts.extend(part(product.fan_controller, 0, SensorPlace::BoardInlet));
         parts.extend(part(product.supply, 0, SensorPlace::BoardInlet));
-        // The enable line is active low and is pulled up while nobody drives it.
-        let lines = BTreeMap::from([(product.supply_enable_line, true)]);
         let mut world = World {
             product: *product,
             now: Time::ZERO,
@@ -96,7 +97,8 @@ impl World {
             parts,
             silent: BTreeSet::new(),
             read_at: BTreeMap::new(),
-            lines,
+            bus_plugged: true,
+            lines: BTreeMap::new(),
             air,
         };
         world.feel();
@@ -158,7 +160,7 @@ impl World {
     /// What the slowest driven fan is told; `None` while the fan controller does not answer.
     #[must_use]
     pub fn duty(&self) -> Option<Percent> {
-        let answers = |a: &u8| !self.silent.contains(a);
+        let answers = |a: &u8| self.bus_plugged && !self.silent.contains(a);
         let fans =
             self.parts.iter().find_map(|(a, p)| if let SimPart::Fans(f) = p { Some(f).filter(|_| answers(a)) } else { None })?;
         (0..usize::from(self.product.fans)).map(|fan| fans.duty(fan)).reduce(|a, b| if b < a { b } else { a })
@@ -195,6 +197,11 @@ impl World {
         } else {
             self.silent.remove(&address);
         }
+    }
+
+    /// Pulls the cable of the I²C bus, or puts it back: no part answers without it.
+    pub fn plug_bus(&mut self, plugged: bool) {
+        self.bus_plugged = plugged;
     }
 
     /// Cuts a chain behind this many chips.
@@ -297,16 +304,38 @@ impl World {
         }
     }
 
-    fn line(&self, line: u32) -> bool {
+    /// The level of a line.
+    pub(crate) fn line(&self, line: u32) -> bool {
         if let Some(board) = self.product.hashboards.iter().position(|b| b.plug_line == line) {
             return self.boards[board].plugged;
         }
-        self.lines.get(&line).copied().unwrap_or(false)
+        self.lines.get(&line).copied().unwrap_or_else(|| self.pull(line))
+    }
+
+    /// Drives a line.
+    pub(crate) fn drive_line(&mut self, line: u32, high: bool) {
+        self.lines.insert(line, high);
+        self.wire();
+    }
+
+    /// Lets go of a line.
+    pub(crate) fn float_line(&mut self, line: u32) {
+        self.lines.remove(&line);
+        self.wire();
+    }
+
+    /// The level of a line that nobody drives: the supply's enable line is active low and pulled up, all else is pulled down.
+    fn pull(&self, line: u32) -> bool {
+        line == self.product.supply_enable_line
     }
 
     fn transfer(&mut self, address: u8, messages: &mut [Message<'_>]) -> Result<(), BusError> {
         let now = self.now;
-        let part = self.parts.get_mut(&address).filter(|_| !self.silent.contains(&address)).ok_or(BusError::Nack(address))?;
+        let part = self
+            .parts
+            .get_mut(&address)
+            .filter(|_| self.bus_plugged && !self.silent.contains(&address))
+            .ok_or(BusError::Nack(address))?;
         if let SimPart::Sensor { board, .. } | SimPart::Regulator { board, .. } = part
             && !self.boards[*board].plugged
         {
@@ -367,9 +396,7 @@ struct SimGpio(Arc<Mutex<World>>);
 
 impl Gpio for SimGpio {
     fn set(&mut self, line: u32, high: bool) -> Result<(), BusError> {
-        let mut world = lock(&self.0);
-        world.lines.insert(line, high);
-        world.wire();
+        lock(&self.0).drive_line(line, high);
         Ok(())
     }
 

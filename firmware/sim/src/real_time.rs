@@ -3,9 +3,11 @@
 //! One thread owns it all. Time follows the clock in short steps, sooner where bytes arrive; a machine that lags far behind
 //! drops time rather than running after it. Not here: a firmware, and who ends it.
 
-use crate::bench_socket::{BenchSocket, BenchSocketError};
+use crate::bench_socket::BenchSocket;
 use crate::machine::{Buses, World, buses, lock};
 use crate::pty::{PtyError, PtyLine};
+use crate::socket_file::SocketFileError;
+use crate::vhost_user::{VhostUser, VhostUserError};
 use hwdrivers::chip::bm13xx::chain::Scale;
 use model::{Product, Time};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -31,7 +33,10 @@ pub enum RealTimeError {
     Pty(#[from] PtyError),
     /// The bus.
     #[error(transparent)]
-    Socket(#[from] BenchSocketError),
+    Socket(#[from] SocketFileError),
+    /// The devices for QEMU.
+    #[error(transparent)]
+    VhostUser(#[from] VhostUserError),
     /// The wait for bytes.
     #[error("wait for bytes of a firmware")]
     Wait(#[source] Errno),
@@ -43,6 +48,7 @@ pub struct RealTime {
     buses: Buses,
     lines: Vec<PtyLine>,
     socket: BenchSocket,
+    vhost_user: Option<VhostUser>,
     /// When the world began, moved on by all time that was dropped.
     began: Instant,
 }
@@ -56,7 +62,15 @@ impl RealTime {
         let world = Arc::new(Mutex::new(World::new(product, seed, SCALE.scale_bits, SCALE.zero_bits)));
         let lines = (0..product.hashboards.len()).map(PtyLine::open).collect::<Result<_, _>>()?;
         let socket = BenchSocket::open(socket)?;
-        Ok(RealTime { buses: buses(&world), world, lines, socket, began: Instant::now() })
+        Ok(RealTime { buses: buses(&world), world, lines, socket, vhost_user: None, began: Instant::now() })
+    }
+
+    /// Serves the bus and the lines to QEMU as well, at sockets in this folder.
+    ///
+    /// # Errors
+    /// The folder or a socket cannot be had.
+    pub fn open_vhost_user(&mut self, folder: &Path) -> Result<&VhostUser, RealTimeError> {
+        Ok(self.vhost_user.insert(VhostUser::open(&self.world, folder)?))
     }
 
     /// The chains' lines, chain 0 first.

@@ -5,6 +5,7 @@
 
 use crate::event::Event;
 use crate::remote::RemoteHand;
+use crate::simulated;
 use anyhow::Context;
 use hwdrivers::bus::gpio::LinuxGpio;
 use hwdrivers::bus::i2c::LinuxI2c;
@@ -21,8 +22,6 @@ use std::path::Path;
 use std::sync::mpsc::SyncSender;
 use std::time::Instant;
 
-/// A simulated chip tests every 2^32-th candidate, which gives hardware's rate of reports.
-const SIMULATED: Scale = Scale { zero_bits: 0, scale_bits: 32 };
 /// A chip of hardware has 32 leading zero bits built in and tests every candidate.
 const HARDWARE: Scale = Scale { zero_bits: 32, scale_bits: 0 };
 
@@ -69,7 +68,7 @@ impl<'a> Machine<'a> {
 
     /// What one report of its chips stands for.
     fn scale(&self) -> Scale {
-        if self.device.simulated { SIMULATED } else { HARDWARE }
+        if self.device.simulated { simulated::SCALE } else { HARDWARE }
     }
 
     /// Opens everything and starts a thread for each hand.

@@ -5,6 +5,7 @@
 mod bench;
 mod boards;
 mod check;
+mod commands;
 mod cpu;
 mod event;
 mod exit;

@@ -1,18 +1,20 @@
-//! `otedama simulate PRODUCT --pty`: a simulated machine in real time, for a firmware in another process, until SIGTERM or
-//! SIGINT. Its first line says where it is, in the words of the settings. Not here: the machine (`sim::real_time`).
+//! `otedama simulate PRODUCT --pty`: a simulated machine in real time, for a firmware in another process or in QEMU, until SIGTERM or
+//! SIGINT. Its first line says where it is, in the words of the settings. Not here: the machine, and what a person does to it.
 
+use crate::commands;
+use crate::simulated::RealTime;
 use anyhow::Context;
 use model::Product;
-use sim::RealTime;
 use std::io::Write;
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Serves it until it is told to stop.
 ///
 /// # Errors
 /// No pty, socket or signal can be had.
-pub fn run(product: &Product, seed: u64) -> anyhow::Result<()> {
+pub fn run(product: &Product, seed: u64, vhost_user: Option<&Path>) -> anyhow::Result<()> {
     let socket = std::env::temp_dir().join(format!("otedama-{}-{}.sock", product.name, std::process::id()));
     // Signals are caught before anything is made that they would leave behind.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().context("start the wait for signals")?;
@@ -22,9 +24,15 @@ pub fn run(product: &Product, seed: u64) -> anyhow::Result<()> {
         (caught(SignalKind::terminate())?, caught(SignalKind::interrupt())?)
     };
     let mut machine = RealTime::open(product, seed, &socket)?;
+    let mut described = devices(product, &machine);
+    if let Some(folder) = vhost_user {
+        let sockets = machine.open_vhost_user(folder)?;
+        described["vhost_user"] = serde_json::json!({ "i2c": sockets.i2c(), "gpio": sockets.gpio() });
+    }
     let mut out = std::io::stdout();
-    writeln!(out, "{}", devices(product, &machine))?;
+    writeln!(out, "{described}")?;
     out.flush()?;
+    commands::listen(machine.world(), product.hashboards.len()).context("start the wait for commands")?;
     let (stop, stopped) = UnixStream::pair().context("open the way to stop")?;
     std::thread::Builder::new()
         .name("signals".to_owned())

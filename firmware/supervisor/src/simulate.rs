@@ -3,9 +3,10 @@
 //! Not here: the simulation itself (`sim::simulation`).
 
 use crate::exit::Exit;
+use crate::simulated::{Report, Scenario, Simulation};
 use anyhow::Context;
 use clap::Args;
-use sim::simulation::{Report, Scenario, Simulation};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Longest run: a year, beyond which the counters of time would be the first to fail.
@@ -26,9 +27,13 @@ pub struct Simulate {
     /// Print one JSON object
     #[arg(long)]
     json: bool,
-    /// Serve the machine in real time instead, on ptys and a bus socket, until SIGTERM; the first line says where
+    /// Serve the machine in real time instead, on ptys and a bus socket, until SIGTERM; the first line says where. Commands are
+    /// taken as lines on standard input: `help` lists them
     #[arg(long, conflicts_with_all = ["hours", "json"])]
     pty: bool,
+    /// With --pty: serve bus and lines to QEMU as well, as vhost-user devices at i2c.sock and gpio.sock in this folder
+    #[arg(long, value_name = "DIR", requires = "pty")]
+    vhost_user: Option<PathBuf>,
 }
 
 /// Runs it. Exit status 1 when an invariant was violated.
@@ -42,7 +47,7 @@ pub fn run(args: &Simulate) -> anyhow::Result<Exit> {
         return Ok(Exit::WrongInput);
     };
     if args.pty {
-        crate::pty::run(product, args.seed)?;
+        crate::pty::run(product, args.seed, args.vhost_user.as_deref())?;
         return Ok(Exit::Done);
     }
     if !(args.hours > 0.0 && args.hours <= HOURS_LIMIT) {

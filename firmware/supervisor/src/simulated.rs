@@ -1,8 +1,11 @@
-//! The practice chain for `serve`: the one place where a running machine touches the simulator, and only where
-//! `coins: [practice]` says so. Not here: simulations (`simulate`).
+//! The one place that names the simulator: the practice chain for `serve`, only where `coins: [practice]` says so; the scale of
+//! simulated chips, only where `simulated: true` does; and what `simulate` runs.
 
 use pool::node::Node;
 use sim::practice::{Pace, PracticeNode};
+pub use sim::real_time::{RealTime, SCALE};
+pub use sim::simulation::{Report, Scenario, Simulation};
+pub use sim::{World, lock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// log2 of the practice coin's share difficulty in real time: one simulated machine then sends a share every few seconds.

@@ -37,7 +37,12 @@ impl LinuxGpio {
 }
 
 fn failed(attempt: String, e: gpio_cdev::Error) -> BusError {
-    BusError::Os { attempt, source: std::io::Error::other(e) }
+    // Its causes repeat themselves in every text above them; the last one says it all.
+    let mut cause: &dyn std::error::Error = &e;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    BusError::Os { attempt, source: std::io::Error::other(cause.to_string()) }
 }
 
 impl Gpio for LinuxGpio {

@@ -63,6 +63,10 @@ fn outcome(address: u8, asked: usize, done: io::Result<i32>) -> Result<(), BusEr
         Ok(_) => Err(BusError::Nack(address)),
         Err(e) if e.raw_os_error().is_some_and(|code| NACKS.contains(&code)) => Err(BusError::Nack(address)),
         Err(e) if e.raw_os_error() == Some(rustix::io::Errno::NODEV.raw_os_error()) => Err(BusError::Gone),
+        // Seen with a PC's own bus, which Linux may number before the one that was meant.
+        Err(source) if source.raw_os_error() == Some(rustix::io::Errno::OPNOTSUPP.raw_os_error()) => {
+            Err(BusError::Os { attempt: "use this bus, which knows SMBus alone: name another".to_owned(), source })
+        }
         Err(source) => Err(BusError::Os { attempt: format!("talk to I²C address 0x{address:02x}"), source }),
     }
 }
@@ -82,6 +86,7 @@ mod tests {
         assert!(matches!(failed(Errno::NXIO), Err(BusError::Nack(0x48))));
         assert!(matches!(failed(Errno::REMOTEIO), Err(BusError::Nack(0x48))));
         assert!(matches!(failed(Errno::NODEV), Err(BusError::Gone)));
+        assert!(failed(Errno::OPNOTSUPP).is_err_and(|e| e.to_string().contains("name another")));
         assert!(matches!(failed(Errno::TIMEDOUT), Err(BusError::Os { .. })));
     }
 

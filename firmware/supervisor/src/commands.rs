@@ -1,0 +1,159 @@
+//! What a person, or a test, does to a simulated machine that runs: commands as lines on standard input, each answered by a line
+//! on standard error. The end of the input is no end: a machine without anybody to talk to runs on. Not here: the machine.
+
+use crate::simulated::{World, lock};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::{Errno, read};
+use rustix::process::getpgrp;
+use rustix::stdio::stdin;
+use rustix::termios::tcgetpgrp;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// Longest line.
+const LINE_LIMIT: usize = 128;
+/// How long a program in the background waits before it looks whether it is in front again.
+const BACKGROUND_WAIT: Duration = Duration::from_secs(1);
+/// All there are.
+const HELP: &str = "unplug i2c | plug i2c | unplug chain N | plug chain N | help";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Command {
+    Bus { plugged: bool },
+    Chain { chain: usize, plugged: bool },
+    Help,
+}
+
+/// Obeys lines on a thread of its own, for as long as the program runs.
+///
+/// # Errors
+/// No thread can be had.
+pub fn listen(world: &Arc<Mutex<World>>, chains: usize) -> std::io::Result<()> {
+    let world = Arc::clone(world);
+    let listen = move || {
+        let (mut lines, mut bytes) = (Lines::default(), [0; LINE_LIMIT]);
+        while let Ok(n @ 1..) = arrived(&mut bytes) {
+            for line in lines.tell(&bytes[..n]) {
+                eprintln!("otedama: {}", obey(&line, chains, &world));
+            }
+        }
+    };
+    std::thread::Builder::new().name("commands".to_owned()).spawn(listen).map(drop)
+}
+
+/// Waits for bytes. A terminal's are left alone while the program is in the background: the kernel would stop it for reading them.
+fn arrived(bytes: &mut [u8]) -> Result<usize, Errno> {
+    loop {
+        match poll(&mut [PollFd::from_borrowed_fd(stdin(), PollFlags::IN)], None) {
+            Ok(_) if tcgetpgrp(stdin()).is_ok_and(|group| group != getpgrp()) => std::thread::sleep(BACKGROUND_WAIT),
+            Ok(_) => return read(stdin(), &mut *bytes),
+            Err(Errno::INTR) => {}
+            Err(e) => return Err(e),
+        }
+    }
+}
+
+/// Does what a line asks and says so.
+fn obey(line: &Result<String, TooLong>, chains: usize, world: &Mutex<World>) -> String {
+    let Ok(line) = line else { return format!("a line has up to {LINE_LIMIT} bytes; there are: {HELP}") };
+    let done = |plugged| if plugged { "plugged" } else { "unplugged" };
+    match parse(line, chains) {
+        Err(why) => why,
+        Ok(Command::Help) => format!("there are: {HELP}"),
+        Ok(Command::Bus { plugged }) => {
+            lock(world).plug_bus(plugged);
+            format!("i2c {}", done(plugged))
+        }
+        Ok(Command::Chain { chain, plugged: true }) => {
+            lock(world).plug(chain);
+            format!("chain {chain} plugged")
+        }
+        Ok(Command::Chain { chain, plugged: false }) => {
+            lock(world).unplug(chain);
+            format!("chain {chain} unplugged")
+        }
+    }
+}
+
+fn parse(line: &str, chains: usize) -> Result<Command, String> {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let plugged = words.first() == Some(&"plug");
+    match words[..] {
+        ["help"] => Ok(Command::Help),
+        ["plug" | "unplug", "i2c"] => Ok(Command::Bus { plugged }),
+        ["plug" | "unplug", "chain", n] => match n.parse() {
+            Ok(chain) if chain < chains => Ok(Command::Chain { chain, plugged }),
+            _ => Err(format!("no chain '{n}': this machine has chains 0 to {}", chains.saturating_sub(1))),
+        },
+        _ => Err(format!("no command '{}'; there are: {HELP}", line.trim().escape_debug())),
+    }
+}
+
+/// A line of more than [`LINE_LIMIT`] bytes.
+#[derive(Debug, PartialEq, Eq)]
+struct TooLong;
+
+/// Cuts bytes into lines.
+#[derive(Default)]
+struct Lines {
+    pending: Vec<u8>,
+    /// The line of now is too long: the rest of it is let pass.
+    passing: bool,
+}
+
+impl Lines {
+    /// The lines that these bytes end, none of them empty.
+    fn tell(&mut self, bytes: &[u8]) -> Vec<Result<String, TooLong>> {
+        let mut ended = Vec::new();
+        for byte in bytes {
+            match byte {
+                b'\n' if std::mem::take(&mut self.passing) => ended.push(Err(TooLong)),
+                b'\n' => ended.push(Ok(String::from_utf8_lossy(&std::mem::take(&mut self.pending)).into_owned())),
+                _ if self.passing => {}
+                _ if self.pending.len() == LINE_LIMIT => {
+                    self.passing = true;
+                    self.pending.clear();
+                }
+                _ => self.pending.push(*byte),
+            }
+        }
+        ended.retain(|line| line.as_ref().map_or(true, |l| !l.trim().is_empty()));
+        ended
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_are_understood_and_all_else_is_told_what_there_is() {
+        assert_eq!(parse("unplug i2c", 3), Ok(Command::Bus { plugged: false }));
+        assert_eq!(parse("  plug   i2c\r", 3), Ok(Command::Bus { plugged: true }));
+        assert_eq!(parse("unplug chain 2", 3), Ok(Command::Chain { chain: 2, plugged: false }));
+        assert_eq!(parse("help", 3), Ok(Command::Help));
+        for chain in ["3", "-1", "x", "99999999999999999999999"] {
+            let why = parse(&format!("plug chain {chain}"), 3).expect_err("no such chain");
+            assert!(why.contains(chain) && why.contains("0 to 2"), "{why}");
+        }
+        for line in ["unplug", "plug i2c now", "UNPLUG I2C", "\u{1b}[A", "reboot"] {
+            let why = parse(line, 3).expect_err("no such command");
+            assert!(why.contains("unplug chain N") && !why.contains('\u{1b}'), "{why}");
+        }
+    }
+
+    #[test]
+    fn bytes_become_lines_however_they_come_and_a_long_one_is_one_answer() {
+        let mut lines = Lines::default();
+        assert_eq!(lines.tell(b"plug "), []);
+        assert_eq!(lines.tell(b"i2c\n\n \nhelp\nunp"), [Ok("plug i2c".to_owned()), Ok("help".to_owned())]);
+        assert_eq!(lines.tell(b"lug i2c\n"), [Ok("unplug i2c".to_owned())]);
+        let longest = "x".repeat(LINE_LIMIT);
+        assert_eq!(lines.tell(format!("{longest}\n").as_bytes()), [Ok(longest)]);
+        for _ in 0..1000 {
+            assert_eq!(lines.tell(&[b'x'; LINE_LIMIT]), []);
+        }
+        assert!(lines.pending.capacity() < 1024);
+        assert_eq!(lines.tell(b"\nhelp\n"), [Err(TooLong), Ok("help".to_owned())]);
+    }
+}
