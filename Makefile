@@ -1,6 +1,7 @@
 # Each target installs what it needs by itself (./setup says what) and reuses it the next time.
 export PATH := $(HOME)/.cache/otedama/tools/bin:$(PATH)
 
-test: ; ./setup test && cargo fmt --all --check && cargo clippy --workspace --all-targets --locked -- -D warnings && cargo nextest run --workspace --locked
+test: ; ./setup test && cargo fmt --all --check && cargo clippy --workspace --all-targets --locked -- -D warnings && cargo image build && cargo nextest run --workspace --locked
+image: ; ./setup image && cargo image build $(BOARD)
 bench: ; cargo bench --locked -p supervisor --bench first_light -- $(BENCH)
-.PHONY: test bench
+.PHONY: test image bench

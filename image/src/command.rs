@@ -44,6 +44,8 @@ mod tests {
         assert!(error.contains("sh -c") && error.contains("worse") && error.contains('3'), "{error}");
         let missing = format!("{:#}", run(&mut Command::new("otedama-no-such-tool")).expect_err("not there"));
         assert!(missing.contains("otedama-no-such-tool") && missing.contains("./setup image"), "{missing}");
+        let path = run(Command::new("sh").args(["-c", "echo $PATH"])).expect("it runs");
+        assert!(path.ends_with(b":/usr/sbin:/sbin\n"));
         assert_eq!(run(Command::new("echo").arg("fine")).expect("it runs"), b"fine\n");
     }
 }
