@@ -8,6 +8,7 @@ use crate::{
     bringup::{Chain, Want},
     failover::Failover,
     faults::Faults,
+    health::{Finding, Health},
     schedule::{Found, Schedule},
     supply::Supply,
     tally::Tally,
@@ -56,6 +57,8 @@ pub struct Brain {
     pub(crate) mining: bool,
     pub(crate) thermal: Option<Thermal>,
     pub(crate) chains: Vec<Chain>,
+    /// One a chain, in the same order.
+    health: Vec<Health>,
     supply: Option<Supply>,
     pub(crate) failover: Failover,
     pub(crate) schedule: Schedule,
@@ -87,6 +90,7 @@ impl Brain {
             mining: plan.autostart,
             thermal: plan.product.map(|p| Thermal::new(now, p)),
             chains: (0u8..).zip(boards).filter_map(chain).collect(),
+            health: boards.iter().map(|_| Health::default()).collect(),
             supply: limits.map(|l| Supply::new(l.rail_start.max(l.rail_nominal))),
             failover: Failover::new(plan.upstreams),
             schedule: Schedule::default(),
@@ -270,6 +274,7 @@ impl Brain {
             self.tallies.entry(work.chain).or_default().since.get_or_insert(now);
             orders.push(Order::Work(work));
         }
+        self.follow_health(now, &mut orders);
         for (chain, tally) in &self.tallies {
             if tally.hardware_errors == 0 {
                 continue;
@@ -320,6 +325,29 @@ impl Brain {
         }
     }
 
+    /// A chain that gives far less than it promises is restarted; where that was tried of late its fault is shown until it is well.
+    fn follow_health(&mut self, now: Time, orders: &mut Vec<Order>) {
+        for (chain, health) in self.chains.iter_mut().zip(&mut self.health) {
+            let works = chain.is_hashing() && self.schedule.work_since(chain.id).is_some();
+            let bits = self.tallies.get(&chain.id).map_or(0, |t| t.nonce_bits);
+            let hashes = chain.clock.0 * 1e6 * f64::from(self.plan.small_cores) * f64::from(chain.chips);
+            let code = FaultCode::ChainSlow;
+            let place = || format!("chain {}", chain.id.0);
+            match health.pass(now, works.then(|| hashes / f64::from(bits).exp2())) {
+                Some(Finding::Slow { found, promised, span }) => {
+                    let detail = format!("{found} nonces in {} s, where {promised:.0} are promised", span.as_secs());
+                    if health.may_restart(now) {
+                        chain.failed(now, code, &detail, &mut self.faults, orders);
+                    } else {
+                        self.faults.raise(code, &place(), &detail);
+                    }
+                }
+                Some(Finding::Well) => self.faults.clear(code, &place()),
+                None => {}
+            }
+        }
+    }
+
     fn job(&mut self, now: Time, job: Job, orders: &mut Vec<Order>) {
         let upstream = job.upstream;
         let model::JobBody::Coinbase(body) = &job.body;
@@ -337,12 +365,17 @@ impl Brain {
         if let Some(chain) = chain_mut(&mut self.chains, nonce.chain) {
             chain.nonce(now, &mut self.faults);
         }
+        let health = self.health.get_mut(usize::from(nonce.chain.0));
         match self.schedule.nonce(nonce) {
             Found::Duplicate | Found::Unknown => {}
             Found::Wrong => tally.hardware_error(now),
-            Found::Nonce => tally.nonce(now),
+            Found::Nonce => {
+                tally.nonce(now);
+                health.into_iter().for_each(Health::nonce);
+            }
             Found::Share(share) => {
                 tally.nonce(now);
+                health.into_iter().for_each(Health::nonce);
                 if self.best.is_none_or(|b| share.reached.to_f64() > b.to_f64()) {
                     self.best = Some(share.reached);
                 }

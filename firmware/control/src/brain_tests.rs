@@ -8,6 +8,9 @@ use proptest::prelude::*;
 const PLAN: Plan =
     Plan { product: Some(&PRODUCT), upstreams: 2, autostart: true, small_cores: 512, cpus: 0, cpu_hashes_per_second: 0.0 };
 
+/// A work's one nonce each 1.8 s is then more than the chains of [`PRODUCT`] promise.
+const NONCE_BITS: u8 = 43;
+
 /// A rig that obeys at once, and keeps what was ordered.
 struct Rig {
     brain: Brain,
@@ -50,7 +53,7 @@ impl Rig {
                 }
                 Order::Clock { chain, clock } => {
                     answer(self, Fact::ChainClock { chain, clock });
-                    answer(self, Fact::ChainHashing { chain, epoch: Duration::from_secs(2), nonce_bits: 12 });
+                    answer(self, Fact::ChainHashing { chain, epoch: Duration::from_secs(2), nonce_bits: NONCE_BITS });
                 }
                 Order::Connect(u) => {
                     answer(self, Fact::UpstreamReady(u));

@@ -8,6 +8,7 @@ pub mod bringup;
 mod describe;
 pub mod failover;
 pub mod faults;
+pub mod health;
 pub mod schedule;
 pub mod supply;
 pub mod tally;

@@ -171,6 +171,23 @@ fn a_chain_that_was_cut_works_with_the_chips_that_are_left() {
 }
 
 #[test]
+fn a_chain_that_is_cut_while_it_hashes_is_found_restarted_and_alone() {
+    let mut b = Bench::warm(1);
+    lock(b.0.world()).cut_chain(1, 60);
+    // Half of 1.9 nonces a second is told from chance within minutes.
+    b.until(400, "its loss is seen", |s| s.rig().faults().iter().any(|f| f.code == FaultCode::ChainSlow && f.place == "chain 1"));
+    assert_eq!(b.0.hashing(), 2);
+    b.until(120, "it works on with what is left", |s| s.hashing() == 3 && has(s, FaultCode::ChainShort));
+    b.run(1200);
+    assert_eq!(b.0.rig().faults().len(), 1, "60 chips give what 60 promise: {:?}", b.0.rig().faults());
+    for chain in [0, 2] {
+        let (hashed, repeated) = b.hashes(chain);
+        assert!(repeated * 100 <= hashed, "chain {chain}: {repeated} of {hashed}");
+    }
+    assert_eq!(b.0.violations(), Vec::<String>::new());
+}
+
+#[test]
 fn a_chain_that_falls_silent_is_named_restarted_and_alone() {
     let mut b = Bench::warm(1);
     lock(b.0.world()).cut_chain(1, 0);

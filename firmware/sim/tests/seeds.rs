@@ -5,9 +5,18 @@
 use sim::simulation::{Report, Scenario, Simulation};
 use std::time::Duration;
 
+/// An hour, looked at each second: a fault that comes is one too many.
 fn hour(seed: u64) -> Report {
-    let scenario = Scenario { product: &board::antminer_s19jpro::PRODUCT, seed, duration: Duration::from_secs(3600) };
-    Simulation::new(scenario).expect("drivers for every part").run()
+    let duration = Duration::from_secs(3600);
+    let scenario = Scenario { product: &board::antminer_s19jpro::PRODUCT, seed, duration };
+    let mut s = Simulation::new(scenario).expect("drivers for every part");
+    let end = s.now() + duration;
+    while s.now() < end {
+        let next = s.now() + Duration::from_secs(1);
+        s.run_until(next);
+        assert!(s.rig().faults().is_empty(), "seed {seed} at {:?}: {:?}", s.now(), s.rig().faults());
+    }
+    s.report()
 }
 
 /// How far the measured rate may be from the expected one. Each report stands for 2^44 hashes: an hour of 102 TH/s gives about
