@@ -12,6 +12,9 @@ const WORDS_KEPT: usize = 25;
 /// It is not there, or it ended with anything but success.
 pub fn run(command: &mut Command) -> Result<Vec<u8>> {
     let what = line(command);
+    // mkfs and sfdisk are where a person's own PATH does not lead on Debian.
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    command.env("PATH", [path, ":/usr/sbin:/sbin".into()].join("".as_ref()));
     let output =
         command.stdin(Stdio::null()).output().with_context(|| format!("start `{what}` (./setup image installs tools)"))?;
     if !output.status.success() {

@@ -22,6 +22,7 @@ pub fn build(place: &Place, program: &Path) -> Result<PathBuf> {
     let to = place.rootfs();
     let staged = place.out.join("root");
     make(&place.top.join("rootfs-overlay"), program, &staged, &to)?;
+    fs::remove_dir_all(&staged).with_context(|| format!("remove {}", staged.display()))?;
     Ok(to)
 }
 
