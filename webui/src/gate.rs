@@ -8,12 +8,11 @@
 use std::collections::HashMap;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{IpAddr, Shutdown, TcpStream};
-use std::os::unix::net::UnixStream;
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::answer::Answer;
+use crate::server::Door;
 
 /// What one listener bears.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,10 +95,10 @@ pub(crate) fn turn_away(mut stream: TcpStream) {
 }
 
 /// One connection from its first byte to its last.
-pub(crate) fn attend(mut stream: TcpStream, inner: &Path, limits: &Limits) -> io::Result<()> {
+pub(crate) fn attend(mut stream: TcpStream, door: &Door, limits: &Limits) -> io::Result<()> {
     match read_request(&mut stream, limits)? {
         Ok(request) => {
-            let mut behind = UnixStream::connect(inner)?;
+            let mut behind = door.connect()?;
             // The other end is our own program; the deadline only bounds the harm of a bug.
             behind.set_read_timeout(Some(limits.response))?;
             behind.set_write_timeout(Some(limits.response))?;

@@ -3,6 +3,7 @@
 //! What is unknown is left out rather than shown as zero: an alarm on an absent sensor then works. Not a history: Prometheus
 //! keeps that.
 
+use std::collections::BTreeSet;
 use std::fmt::{Display, Write};
 use std::net::TcpListener;
 
@@ -29,20 +30,24 @@ pub fn serve_metrics(listener: TcpListener, view: Shared) -> Result<Server, Erro
 struct Family<'a> {
     out: &'a mut String,
     name: &'static str,
+    seen: BTreeSet<String>,
 }
 
 fn family<'a>(out: &'a mut String, name: &'static str, kind: &str, help: &str) -> Family<'a> {
     let _ = write!(out, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
-    Family { out, name }
+    Family { out, name, seen: BTreeSet::new() }
 }
 
 impl Family<'_> {
     fn row(&mut self, labels: &[(&str, &dyn Display)], value: f64) {
-        let _ = write!(self.out, "{}", self.name);
-        for (i, (name, text)) in labels.iter().enumerate() {
-            let _ = write!(self.out, "{}{name}=\"{}\"", if i == 0 { '{' } else { ',' }, escape(&text.to_string()));
+        let told: Vec<_> = labels.iter().map(|(name, text)| format!("{name}=\"{}\"", escape(&text.to_string()))).collect();
+        let told = told.join(",");
+        // The same series twice would make Prometheus refuse the whole answer.
+        if !self.seen.insert(told.clone()) {
+            return;
         }
-        let end = if labels.is_empty() { "" } else { "}" };
+        let (start, end) = if labels.is_empty() { ("", "") } else { ("{", "}") };
+        let _ = write!(self.out, "{}{start}{told}", self.name);
         let _ = if value.is_infinite() {
             writeln!(self.out, "{end} {}Inf", if value > 0.0 { '+' } else { '-' })
         } else {
@@ -86,6 +91,7 @@ fn metrics(s: &Status) -> String {
         }
     }
     chains(out, s);
+    cpus(out, s);
     let mut f = family(out, "otedama_fan_rpm", "gauge", "Turns a minute.");
     for fan in &s.fans {
         if let Some(rpm) = fan.rpm {
@@ -97,12 +103,8 @@ fn metrics(s: &Status) -> String {
         f.row(&[("fan", &fan.id)], fan.duty_percent / 100.0);
     }
     let mut f = family(out, "otedama_fault", "gauge", "1 for each fault that is there now.");
-    let mut seen = std::collections::BTreeSet::new();
     for fault in &s.faults {
-        // The same series twice would make Prometheus refuse the whole answer.
-        if seen.insert((&fault.code, &fault.place)) {
-            f.row(&[("code", &fault.code), ("place", &fault.place), ("severity", &fault.severity)], 1.0);
-        }
+        f.row(&[("code", &fault.code), ("place", &fault.place), ("severity", &fault.severity)], 1.0);
     }
     if let Some(workers) = &s.pool {
         family(out, "otedama_pool_workers", "gauge", "Miners connected to our own pool.").row(&[], count(workers.len() as u64));
@@ -119,7 +121,7 @@ fn chains(out: &mut String, s: &Status) {
         }),
         ("otedama_chain_chips", "gauge", "Chips that answered.", |c| Some(f64::from(c.chips))),
         ("otedama_chain_chips_expected", "gauge", "Chips that should.", |c| Some(f64::from(c.chips_expected))),
-        ("otedama_chain_clock_hertz", "gauge", "Clock of its chips.", |c| Some(c.megahertz * 1e6)),
+        ("otedama_chain_clock_hertz", "gauge", "Clock of its chips.", |c| Some(c.clock_hertz)),
         ("otedama_chain_volts", "gauge", "Its rail.", |c| Some(c.volts)),
         ("otedama_chain_up", "gauge", "1 while it hashes.", |c| Some(f64::from(u8::from(c.state == model::ChainState::Hashing)))),
         ("otedama_chain_nonces_total", "counter", "Verified nonces.", |c| Some(count(c.nonces))),
@@ -145,6 +147,22 @@ fn chains(out: &mut String, s: &Status) {
     }
 }
 
+fn cpus(out: &mut String, s: &Status) {
+    type Value = fn(&model::CpuStatus) -> f64;
+    let table: [(&'static str, &str, &str, Value); 4] = [
+        ("otedama_cpu_hashes_per_second", "gauge", "Rate of one thread of the processor.", |c| c.hashes_per_second),
+        ("otedama_cpu_expected_hashes_per_second", "gauge", "What it did when measured.", |c| c.expected_hashes_per_second),
+        ("otedama_cpu_nonces_total", "counter", "Verified nonces.", |c| count(c.nonces)),
+        ("otedama_cpu_hardware_errors_total", "counter", "Wrong nonces.", |c| count(c.hardware_errors)),
+    ];
+    for (name, kind, help, value) in table {
+        let mut f = family(out, name, kind, help);
+        for cpu in &s.cpus {
+            f.row(&[("cpu", &cpu.id)], value(cpu));
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -155,7 +173,10 @@ mod tests {
         let mut f = family(&mut out, "m", "gauge", "h");
         f.row(&[("a", &"x\"y\\z\nw"), ("b", &2)], 1.5);
         f.row(&[], f64::INFINITY);
+        f.row(&[("a", &"x\"y\\z\nw"), ("b", &2)], 2.5);
+        let mut f = family(&mut out, "n", "gauge", "h");
         f.row(&[], f64::NAN);
-        assert_eq!(out, "# HELP m h\n# TYPE m gauge\nm{a=\"x\\\"y\\\\z\\nw\",b=\"2\"} 1.5\nm +Inf\nm NaN\n");
+        let first = "# HELP m h\n# TYPE m gauge\nm{a=\"x\\\"y\\\\z\\nw\",b=\"2\"} 1.5\nm +Inf\n";
+        assert_eq!(out, format!("{first}# HELP n h\n# TYPE n gauge\nn NaN\n"), "one series is there once");
     }
 }

@@ -4,18 +4,20 @@
 //! It deliberately does not know any route. Answers are quick (a snapshot is read, bytes are written to a Unix socket whose
 //! other end the gate empties at once), so one thread suffices.
 
-use std::fs;
+use std::fs::{self, File};
 use std::hash::{BuildHasher, Hasher};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::DirBuilderExt;
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use rustix::fs::{Mode, OFlags};
 use tiny_http::Request;
 use tracing::{debug, warn};
 
@@ -28,8 +30,8 @@ pub enum Error {
     /// The listener's own address is unknown.
     #[error("read the address that the listener is bound to")]
     Address(#[source] io::Error),
-    /// No private directory for the inner socket.
-    #[error("create the directory {path} for the inner socket")]
+    /// No private directory for the inner socket, or it did not go.
+    #[error("create and remove the directory {path} for the inner socket")]
     Directory {
         /// Where it was to be.
         path: PathBuf,
@@ -74,13 +76,13 @@ impl Server {
         F: Fn(&Request) -> Answer + Send + 'static,
     {
         let address = listener.local_addr().map_err(Error::Address)?;
-        let den = Den::new(directory)?;
-        let path = den.0.join("http");
-        let socket = UnixListener::bind(&path).map_err(|source| Error::Inner { path: path.clone(), source })?;
+        let (socket, door) = inner(directory)?;
+        let door = Arc::new(door);
         let http = tiny_http::Server::from_listener(socket, None).map_err(Error::Http)?;
         // From here on dropping `server` stops whatever runs already.
         let mut server = Server { address, stop: Arc::default(), threads: Vec::new() };
         let stop = Arc::clone(&server.stop);
+        let way_in = Arc::clone(&door);
         let answering = thread::Builder::new().name("webui-answer".to_owned());
         let answering = answering.spawn(move || {
             while !stop.load(Ordering::Relaxed) {
@@ -98,14 +100,14 @@ impl Server {
                     }
                 }
             }
-            // tiny_http removes its socket when it goes, and only then is the directory empty.
+            // tiny_http would wake its own accepting thread by the socket's name, which is gone: it is woken by the door.
             drop(http);
-            drop(den);
+            let _ = way_in.connect();
         });
         server.threads.push(answering.map_err(Error::Thread)?);
         let stop = Arc::clone(&server.stop);
         let accepting = thread::Builder::new().name("webui-accept".to_owned());
-        let accepting = accepting.spawn(move || accept(&listener, &stop, limits, &path));
+        let accepting = accepting.spawn(move || accept(&listener, &stop, limits, &door));
         server.threads.push(accepting.map_err(Error::Thread)?);
         Ok(server)
     }
@@ -142,7 +144,7 @@ impl Drop for Server {
     }
 }
 
-fn accept(listener: &TcpListener, stop: &AtomicBool, limits: Limits, inner: &Path) {
+fn accept(listener: &TcpListener, stop: &AtomicBool, limits: Limits, door: &Arc<Door>) {
     let visitors = Visitors::default();
     loop {
         let accepted = listener.accept();
@@ -161,11 +163,11 @@ fn accept(listener: &TcpListener, stop: &AtomicBool, limits: Limits, inner: &Pat
             gate::turn_away(stream);
             continue;
         };
-        let inner = inner.to_owned();
+        let door = Arc::clone(door);
         let connection = thread::Builder::new().name("webui-connection".to_owned()).stack_size(STACK);
         let started = connection.spawn(move || {
             let _visitor = visitor;
-            if let Err(error) = gate::attend(stream, &inner, &limits) {
+            if let Err(error) = gate::attend(stream, &door, &limits) {
                 debug!(%peer, %error, "connection ended");
             }
         });
@@ -175,24 +177,33 @@ fn accept(listener: &TcpListener, stop: &AtomicBool, limits: Limits, inner: &Pat
     }
 }
 
-/// A directory that only we may enter, gone when dropped. It keeps other users of the machine from passing by the gate.
-struct Den(PathBuf);
+/// The way to the inner socket, which has no name any more. Only this process can take it: it keeps other users of the machine
+/// from passing by the gate, and leaves nothing behind however the process ends.
+#[derive(Debug)]
+pub(crate) struct Door(File);
 
-impl Den {
-    fn new(parent: &Path) -> Result<Den, Error> {
-        // A name that cannot be foreseen cannot be taken beforehand.
-        let name = std::hash::RandomState::new().build_hasher().finish();
-        let path = parent.join(format!("otedama-webui-{name:016x}"));
-        match fs::DirBuilder::new().mode(0o700).create(&path) {
-            Ok(()) => Ok(Den(path)),
-            Err(source) => Err(Error::Directory { path, source }),
-        }
+impl Door {
+    /// A connection to tiny_http.
+    pub fn connect(&self) -> io::Result<UnixStream> {
+        UnixStream::connect(format!("/proc/self/fd/{}", self.0.as_raw_fd()))
     }
 }
 
-impl Drop for Den {
-    fn drop(&mut self) {
-        // The socket is gone already unless its bind failed half way.
-        let _ = fs::remove_dir_all(&self.0);
-    }
+/// A socket for tiny_http, which takes only one that has a name: it is named in a directory that only we may enter, held by a
+/// descriptor, and both names are taken away. Rejected: a name in Linux's abstract space, where any user may connect.
+fn inner(parent: &Path) -> Result<(UnixListener, Door), Error> {
+    // A name that cannot be foreseen cannot be taken beforehand.
+    let name = std::hash::RandomState::new().build_hasher().finish();
+    let directory = parent.join(format!("otedama-webui-{name:016x}"));
+    let made = fs::DirBuilder::new().mode(0o700).create(&directory);
+    made.map_err(|source| Error::Directory { path: directory.clone(), source })?;
+    let path = directory.join("http");
+    let opened = UnixListener::bind(&path).and_then(|socket| {
+        let held = rustix::fs::open(&path, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
+        Ok((socket, Door(File::from(held))))
+    });
+    let cleared = fs::remove_dir_all(&directory);
+    let opened = opened.map_err(|source| Error::Inner { path, source })?;
+    cleared.map_err(|source| Error::Directory { path: directory, source })?;
+    Ok(opened)
 }

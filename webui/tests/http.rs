@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use model::{ChainStatus, Command, Fault, FaultCode, SensorStatus, ShareCounts, Status, WorkerStatus};
 use serde_json::Value;
-use webui::{Limits, Options, Server, Shared, serve_health, serve_metrics, serve_with};
+use webui::{Limits, Options, Server, Shared, serve_health, serve_with};
 
 fn status() -> Status {
     let sensors = vec![SensorStatus { place: "chain 0 inlet".into(), celsius: Some(41.5) }];
@@ -96,6 +96,22 @@ fn views_show_what_was_published_last() {
     assert_eq!(stats["temperatures"][0]["celsius"], 41.5);
     let workers = get("/api/workers");
     assert_eq!((&workers["pool"], &workers["workers"][0]["name"]), (&Value::Bool(true), &Value::from("a.<script>")));
+    // What programs were promised.
+    let status = get("/api/status");
+    for key in [
+        "version",
+        "product",
+        "simulated",
+        "uptime_seconds",
+        "hashes_per_second",
+        "shares",
+        "upstream",
+        "chains",
+        "faults",
+        "pool",
+    ] {
+        assert!(status.get(key).is_some(), "{key}");
+    }
     view.publish(Status::default());
     assert_eq!(get("/api/status")["shares"]["accepted"], 0);
     assert_eq!(get("/api/workers")["pool"], false);
@@ -168,6 +184,36 @@ fn a_slow_client_is_told_and_let_go() {
 }
 
 #[test]
+fn a_client_that_drips_is_let_go_all_the_same() {
+    let (server, _commands, _) = page(Limits { request: Duration::from_millis(100), ..Limits::default() });
+    let slow = TcpStream::connect(server.address()).unwrap();
+    let mut dripping = slow.try_clone().unwrap();
+    // Each byte is in time for itself; the whole is not. It ends when the other side has hung up.
+    let drip = std::thread::spawn(move || {
+        let mut next = || dripping.write_all(b"G").inspect(|()| std::thread::sleep(Duration::from_millis(5)));
+        while next().is_ok() {}
+    });
+    let mut answer = Vec::new();
+    let mut slow = slow;
+    let _ = slow.read_to_end(&mut answer);
+    assert!(String::from_utf8_lossy(&answer).starts_with("HTTP/1.1 408 "));
+    drip.join().unwrap();
+}
+
+#[test]
+fn nothing_of_it_lies_on_the_disk_while_it_serves() {
+    let directory = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("den");
+    let _ = std::fs::remove_dir_all(&directory);
+    std::fs::create_dir_all(&directory).unwrap();
+    let options = Options { directory: directory.clone(), ..Options::default() };
+    let server = serve_with(loopback(), Shared::new(status()), sync_channel(1).0, options).unwrap();
+    assert_eq!(ask(server.address(), "GET", "/api/stats", "").0, 200);
+    assert_eq!(std::fs::read_dir(&directory).unwrap().count(), 0);
+    server.stop();
+    assert_eq!(std::fs::read_dir(&directory).unwrap().count(), 0);
+}
+
+#[test]
 fn one_too_many_is_turned_away_and_room_comes_back() {
     let (server, _commands, _) = page(Limits { connections: 2, ..Limits::default() });
     let to = server.address();
@@ -180,7 +226,7 @@ fn one_too_many_is_turned_away_and_room_comes_back() {
 }
 
 #[test]
-fn health_and_metrics_have_their_own_listeners() {
+fn health_has_its_own_listener() {
     let view = Shared::new(status());
     let health = serve_health(loopback(), view.clone()).unwrap();
     let (code, _, body) = ask(health.address(), "GET", "/health", "");
@@ -189,32 +235,6 @@ fn health_and_metrics_have_their_own_listeners() {
     view.publish(Status { hashes_per_second: 0.0, ..status() });
     let (code, _, body) = ask(health.address(), "GET", "/", "");
     assert_eq!((code, &json(&body)["faults"][0]["code"]), (503, &Value::from("too-hot")));
-
-    let metrics = serve_metrics(loopback(), Shared::new(status())).unwrap();
-    refused(ask(metrics.address(), "POST", "/metrics", ""), 405, "method-not-allowed");
-    let (code, head, body) = ask(metrics.address(), "GET", "/metrics", "Host: prometheus.example:9090\r\n");
-    assert_eq!(code, 200);
-    assert!(head.contains("text/plain; version=0.0.4"), "{head}");
-    let mut declared = std::collections::BTreeSet::new();
-    let mut series = std::collections::BTreeSet::new();
-    for line in body.lines() {
-        if let Some(rest) = line.strip_prefix("# TYPE ") {
-            assert!(declared.insert(rest.split(' ').next().unwrap().to_owned()), "declared twice: {line}");
-        } else if !line.starts_with("# HELP ") {
-            let (name, value) = line.rsplit_once(' ').unwrap();
-            assert!(value.parse::<f64>().is_ok(), "{line}");
-            assert!(declared.contains(name.split('{').next().unwrap()), "undeclared: {line}");
-            assert!(series.insert(name.to_owned()), "twice: {line}");
-        }
-    }
-    for line in [
-        "otedama_hashes_per_second 1500000000000",
-        "otedama_shares_total{verdict=\"rejected\"} 2",
-        "otedama_chip_celsius{chain=\"0\"} 61",
-        "otedama_fault{code=\"too-hot\",place=\"chain \\\"0\\\"\",severity=\"warning\"} 1",
-    ] {
-        assert!(body.lines().any(|l| l == line), "{line}\n{body}");
-    }
 }
 
 #[test]

@@ -5,8 +5,10 @@
 mod chromium;
 mod made_up;
 
+use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::sync::mpsc::{Receiver, sync_channel};
+use std::time::Instant;
 
 use chromium::{Browser, PATIENCE};
 use model::{Command, Status};
@@ -156,6 +158,46 @@ fn a_machine_without_work_and_one_that_is_a_pool_say_so() {
     view.publish(made_up::pool(2, 0));
     browser.reads(&["own pool: 0", "Nobody is connected"]);
     sound(&mut browser, &server);
+}
+
+#[test]
+fn a_foreign_page_can_neither_command_nor_read_nor_embed() {
+    let (mut browser, server, _view, commands, _) = start("page-foreign", made_up::well(0));
+    browser.reads(&["Stop mining"]);
+    // Another origin on the same host is the hardest case: a browser calls it the same site.
+    let page = format!("http://{}", server.address());
+    let foreign = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = foreign.local_addr().expect("its address");
+    let body = format!(
+        "<!doctype html><title>foreign</title><iframe src='{page}/'></iframe><form method=post action='{page}/api/mining/stop'></form>"
+    );
+    let answer = format!("HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+    std::thread::spawn(move || {
+        for stream in foreign.incoming().map_while(Result::ok) {
+            let answer = answer.clone();
+            std::thread::spawn(move || {
+                let mut stream = stream;
+                let _ = stream.read(&mut [0; 4096]).and_then(|_| stream.write_all(answer.as_bytes()));
+            });
+        }
+    });
+    browser.open(&format!("http://{address}/"));
+    let deadline = Instant::now() + PATIENCE;
+    while browser.value("document.title") != "foreign" {
+        assert!(Instant::now() < deadline, "the foreign page never came");
+    }
+    for mode in ["no-cors", "cors"] {
+        let post = format!("fetch('{page}/api/mining/stop', {{ method: 'POST', mode: '{mode}' }})");
+        assert_eq!(browser.value(&format!("{post}.then(a => 'read', e => 'refused')")), "refused", "{mode}");
+    }
+    let sent = browser.requests().iter().filter(|u| u.ends_with("/api/mining/stop")).count();
+    assert_eq!(sent, 2, "the browser did send them");
+    assert_eq!(browser.value(&format!("fetch('{page}/api/status').then(a => 'read', e => 'refused')")), "refused");
+    assert_eq!(browser.value("document.querySelector('iframe').contentDocument"), Value::Null);
+    browser.value("document.forms[0].submit()");
+    browser.reads(&["origin-refused"]);
+    assert!(commands.try_recv().is_err(), "a foreign page stopped the miner");
+    drop(server);
 }
 
 #[test]

@@ -83,7 +83,7 @@ impl Brain {
             state,
             chips: chain.chips,
             chips_expected: chain.expected,
-            megahertz: chain.clock.0,
+            clock_hertz: chain.clock.0 * 1e6,
             volts: chain.rail.map_or(0.0, |v| v.0),
             hashes_per_second: tally.map_or(0.0, |t: &Tally| t.hashes_per_second(now)),
             expected_hashes_per_second: promised.min(nominal) * 1e6 * f64::from(self.plan.small_cores) * f64::from(chain.chips),

@@ -53,7 +53,7 @@ pub struct ChainStatus {
     /// Chips that should.
     pub chips_expected: u32,
     /// Clock now.
-    pub megahertz: f64,
+    pub clock_hertz: f64,
     /// Rail now.
     pub volts: f64,
     /// From verified nonces, over the last ten minutes.

@@ -84,7 +84,9 @@ fn a_machine_at_work_is_read_stopped_started_and_missed() {
 
     // Chips hash some 32 seconds after their start; that long take the protocol's own delays.
     let text = browser.until("three chains at work and a share", |t| {
-        t.matches("hashing").count() >= 3
+        // The processor's thread is the fourth.
+        t.matches("hashing").count() == 4
+            && t.contains("CPU 0")
             && t.matches("126 / 126").count() == 3
             && t.contains("TH/s")
             && t.contains(" rpm")

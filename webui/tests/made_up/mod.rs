@@ -33,7 +33,7 @@ pub fn well(second: u64) -> Status {
             state: ChainState::Hashing,
             chips: 126,
             chips_expected: 126,
-            megahertz: 525.0,
+            clock_hertz: 525e6,
             volts: 13.8,
             hashes_per_second: 34.6e12 * wobble(f64::from(id)),
             expected_hashes_per_second: 34.6e12,
@@ -41,7 +41,8 @@ pub fn well(second: u64) -> Status {
             sensors: sensors(id, [Some(31.5 + f64::from(id)), Some(51.25 + f64::from(id))]),
             nonces: 48_000 + second,
             hardware_errors: 12,
-            frame_errors: 0,
+            shares_accepted: 6_078,
+            ..ChainStatus::default()
         })
         .collect();
     let shares = ShareCounts { accepted: 18_234 + second, rejected: 3, stale: 12 };
@@ -73,7 +74,7 @@ pub fn stopped(second: u64) -> Status {
     (s.hashes_per_second, s.expected_hashes_per_second) = (0.0, 0.0);
     for c in &mut s.chains {
         c.state = ChainState::Off;
-        (c.megahertz, c.volts, c.hashes_per_second, c.expected_hashes_per_second) = (0.0, 0.0, 0.0, 0.0);
+        (c.clock_hertz, c.volts, c.hashes_per_second, c.expected_hashes_per_second) = (0.0, 0.0, 0.0, 0.0);
     }
     s
 }
@@ -87,7 +88,7 @@ pub fn troubled(second: u64) -> Status {
     s.chains[0].state = ChainState::Ramping;
     s.chains[0].hashes_per_second *= 0.6;
     let off = &mut s.chains[1];
-    (off.state, off.chip_celsius, off.volts, off.megahertz) = (ChainState::Cooling, None, 0.0, 0.0);
+    (off.state, off.chip_celsius, off.volts, off.clock_hertz) = (ChainState::Cooling, None, 0.0, 0.0);
     (off.hashes_per_second, off.expected_hashes_per_second) = (0.0, 0.0);
     off.sensors = sensors(1, [None, Some(48.0)]);
     let failed = &mut s.chains[2];
