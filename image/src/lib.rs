@@ -16,8 +16,9 @@ pub mod rootfs;
 pub mod settings;
 pub mod simulated;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use place::Place;
+use std::fs::File;
 use std::path::PathBuf;
 
 /// Makes everything that the board boots, and gives back where the disk is.
@@ -25,6 +26,9 @@ use std::path::PathBuf;
 /// # Errors
 /// Those of each step.
 pub fn build(place: &Place) -> Result<PathBuf> {
+    // One at a time into one folder; a second finds most of it made.
+    let lock = File::create(place.out.join("lock")).context("make the output folder's lock")?;
+    lock.lock().context("lock the output folder")?;
     let kernel = kernel::build(place)?;
     let program = program::build(place)?;
     let rootfs = rootfs::build(place, &program)?;

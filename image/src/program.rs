@@ -1,11 +1,11 @@
 //! The static program: `otedama` without any library of the host, so that the root file system is this one file.
 
-use crate::command::{run, say};
+use crate::command::say;
 use crate::place::Place;
 use anyhow::{Context, Result, bail, ensure};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 /// What the program may weigh. It is read from slow cards at every boot and kept twice for updates.
 pub const MAX_BYTES: u64 = 15_000_000;
@@ -18,13 +18,20 @@ const TARGET: &str = "x86_64-unknown-linux-gnu";
 pub fn build(place: &Place) -> Result<PathBuf> {
     say("building the static program (the first time takes minutes)");
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let output = run(Command::new(cargo)
+    // Its words go where ours go: this step takes minutes, and cargo says how far it is.
+    let output = Command::new(cargo)
         .current_dir(&place.top)
-        .args(["build", "--quiet", "--release", "--locked", "--bin", "otedama", "--target", TARGET, "--message-format", "json"])
+        .args(["build", "--release", "--locked", "--bin", "otedama", "--target", TARGET])
+        .args(["--message-format", "json-render-diagnostics"])
         // Here alone: in .cargo/config.toml it would reach proc-macros, which cannot be static.
         .env("RUSTFLAGS", "-C target-feature=+crt-static")
-        .env_remove("CARGO_ENCODED_RUSTFLAGS"))?;
-    let built = executable(&output).context("find the program in what cargo says it made")?;
+        .env_remove("CARGO_ENCODED_RUSTFLAGS")
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output()
+        .context("start cargo")?;
+    ensure!(output.status.success(), "build the static program: cargo's {}; what it found is said above", output.status);
+    let built = executable(&output.stdout).context("find the program in what cargo says it made")?;
     check(&built)?;
     let to = place.program();
     fs::copy(&built, &to).with_context(|| format!("copy {} to {}", built.display(), to.display()))?;
