@@ -6,7 +6,6 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Command, Stdio};
 
-use model::CpuStatus;
 use serde_json::Value;
 use webui::{Shared, serve_metrics};
 
@@ -49,7 +48,6 @@ fn prometheus_reads_what_the_machine_says() {
     status.faults.push(status.faults[1].clone());
     let twin = status.chains[0].sensors[0].clone();
     status.chains[0].sensors.push(twin);
-    status.cpus = vec![CpuStatus { id: 0, hashes_per_second: 8.5e6, nonces: 7, ..CpuStatus::default() }];
     status.pool = made_up::pool(0, 3).pool;
     let answer = ask("GET /metrics HTTP/1.1\r\nHost: prometheus.example:9090\r\n\r\n", Shared::new(status));
     let (head, text) = answer.split_once("\r\n\r\n").expect("a head");

@@ -64,7 +64,18 @@ fn still(browser: &mut Browser) {
 fn a_running_machine_is_read_and_stopped_and_started_by_mouse() {
     let (mut browser, server, view, commands, _) = start("page-well", made_up::well(0));
     browser.reads(&["103.8 TH/s", "18,234", "pool.example.com:3333", "antminer-s19jpro", "1 d 2 h"]);
-    browser.reads(&["34.60 TH/s", "126 / 126", "66.4 °C", "4,380 rpm", "525 MHz", "13.80 V", "48.21 M"]);
+    browser.reads(&[
+        "34.60 TH/s",
+        "126 / 126",
+        "66.4 °C",
+        "4,380 rpm",
+        "525 MHz",
+        "13.80 V",
+        "48.21 M",
+        "6,078",
+        "2 threads, 17.00 MH/s, < 0.01 % of the whole",
+        "CPU 1",
+    ]);
     view.publish(made_up::well(60));
     browser.reads(&["18,294"]);
     browser.click("#button");

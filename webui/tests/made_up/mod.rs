@@ -3,8 +3,8 @@
 //! Not a simulation: the numbers are drawn here. Used by `page.rs` and by the example `preview`.
 
 use model::{
-    ChainState, ChainStatus, FanStatus, Fault, FaultCode, FaultStatus, SensorStatus, ShareCounts, Status, UpstreamStatus,
-    WorkerStatus,
+    ChainState, ChainStatus, CpuStatus, FanStatus, Fault, FaultCode, FaultStatus, SensorStatus, ShareCounts, Status,
+    UpstreamStatus, WorkerStatus,
 };
 
 /// What a name looks like whose owner means no good.
@@ -62,6 +62,9 @@ pub fn well(second: u64) -> Status {
             upstream("stratum+tcp://spare.example.net:3333", false, "connecting", ShareCounts::default()),
         ],
         chains,
+        cpus: (0..2)
+            .map(|id| CpuStatus { id, state: ChainState::Hashing, hashes_per_second: 8.5e6, ..CpuStatus::default() })
+            .collect(),
         fans: (0..4).map(|id| FanStatus { id, duty_percent: 62.0, rpm: Some(4_380.0) }).collect(),
         ..Status::default()
     }
@@ -72,6 +75,9 @@ pub fn stopped(second: u64) -> Status {
     let mut s = well(second);
     s.mining = false;
     (s.hashes_per_second, s.expected_hashes_per_second) = (0.0, 0.0);
+    for c in &mut s.cpus {
+        (c.state, c.hashes_per_second) = (ChainState::Off, 0.0);
+    }
     for c in &mut s.chains {
         c.state = ChainState::Off;
         (c.clock_hertz, c.volts, c.hashes_per_second, c.expected_hashes_per_second) = (0.0, 0.0, 0.0, 0.0);
