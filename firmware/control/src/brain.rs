@@ -171,6 +171,7 @@ impl Brain {
                 let detail = format!("{frame_errors} of {frames} frames had a wrong checksum");
                 self.passing(now, FaultCode::ChainNoise, place(self.chains.len(), chain), &detail);
             }
+            Fact::FrameErrors { chain, count } => self.tallies.entry(chain).or_default().frame_errors = count,
             // What was lost is made good by each controller's own time limit; here it is only shown.
             Fact::OrdersLost { place, count } => {
                 self.passing(now, FaultCode::QueueFull, place, &format!("{count} orders were not taken"));

@@ -205,7 +205,9 @@ fn noise_and_lost_orders_are_shown_and_pass() {
     let mut r = Rig::new(PLAN);
     r.run(60);
     r.tell(Fact::ChainNoise { chain: ChainId(0), frame_errors: 30, frames: 100 });
+    r.tell(Fact::FrameErrors { chain: ChainId(0), count: 30 });
     r.tell(Fact::OrdersLost { place: "chain 0".to_owned(), count: 3 });
+    assert_eq!(r.status().chains[0].frame_errors, 30);
     assert!(r.has(FaultCode::ChainNoise));
     assert!(r.has(FaultCode::QueueFull));
     r.run(61);

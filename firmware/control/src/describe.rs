@@ -1,6 +1,6 @@
 //! What the brain knows, in the words of `Status`.
 //!
-//! Not here: what only others know (URLs, frame errors, versions); their fields are left as they are.
+//! Not here: what only others know (URLs, versions); their fields are left as they are.
 
 use crate::{
     Brain,
@@ -17,11 +17,7 @@ impl Brain {
     pub fn describe(&self, now: Time, status: &mut Status) {
         status.mining = self.mining;
         status.product = self.plan.product.map_or_else(String::new, |p| p.name.to_owned());
-        let frame_errors: Vec<u64> = status.chains.iter().map(|c| c.frame_errors).collect();
         status.chains = self.chains.iter().enumerate().map(|(i, c)| self.chain_status(now, i, c)).collect();
-        for (chain, errors) in status.chains.iter_mut().zip(frame_errors) {
-            chain.frame_errors = errors;
-        }
         status.hashes_per_second = self.tallies.values().fold(0.0, |sum, t| sum + t.hashes_per_second(now));
         status.cpus = (0..self.plan.cpus).map(|i| self.cpu_status(now, i)).collect();
         let chains = status.chains.iter().map(|c| c.expected_hashes_per_second);
@@ -92,7 +88,7 @@ impl Brain {
             nonces: tally.map_or(0, |t| t.nonces),
             shares_accepted: tally.map_or(0, |t| t.accepted),
             hardware_errors: tally.map_or(0, |t| t.hardware_errors),
-            frame_errors: 0,
+            frame_errors: tally.map_or(0, |t| t.frame_errors),
         }
     }
 }

@@ -95,6 +95,13 @@ pub enum Fact {
         /// Frames that were judged.
         frames: u64,
     },
+    /// How many frames from a chain had wrong checksums since the start.
+    FrameErrors {
+        /// Which.
+        chain: ChainId,
+        /// So many.
+        count: u64,
+    },
     /// A hand did not take orders: its queue was full, or it is gone.
     OrdersLost {
         /// Which hand.

@@ -23,6 +23,8 @@ pub struct Tally {
     pub accepted: u64,
     /// Wrong ones since start.
     pub hardware_errors: u64,
+    /// Damaged frames since start, as last told.
+    pub frame_errors: u64,
     /// One nonce counts as 2^this hashes.
     pub nonce_bits: u8,
     /// When the hand first took work.

@@ -6,11 +6,14 @@ use hwdrivers::bus::Uart;
 use hwdrivers::chip::bm13xx::TICKET_BITS;
 use hwdrivers::chip::bm13xx::chain::{Chain, ChainEvent};
 use model::{ChainId, ChainLayout, FaultCode, Nonce, Target, Time};
+use std::time::Duration;
 
 /// Share of frames with a wrong checksum among the last [`NOISE_WINDOW`] replies that raises a fault, in percent.
 const NOISE_PERCENT: u64 = 5;
 /// Replies after which the noise is judged.
 const NOISE_WINDOW: u64 = 200;
+/// Damaged frames are told this often: a line of nothing but noise has thousands a second.
+const ERRORS_EVERY: Duration = Duration::from_secs(1);
 
 /// One chain's hand.
 pub struct ChainHand<U: Uart> {
@@ -20,6 +23,8 @@ pub struct ChainHand<U: Uart> {
     nonce_bits: u8,
     works: Works,
     judged_at: (u64, u64),
+    /// Damaged frames as last told, and when.
+    errors_told: (u64, Time),
     failed: bool,
 }
 
@@ -33,6 +38,7 @@ impl<U: Uart> ChainHand<U> {
             ticket: Target::from_zero_bits(u32::from(scale.zero_bits) + u32::from(TICKET_BITS)),
             works: Works::default(),
             judged_at: (0, 0),
+            errors_told: (0, Time::ZERO),
             failed: false,
         }
     }
@@ -45,6 +51,14 @@ impl<U: Uart> ChainHand<U> {
             return Fact::HardwareError(self.id);
         }
         Fact::Nonce(Nonce { work, chain: self.id, chip, nonce, version, hash })
+    }
+
+    fn tell_errors(&mut self, now: Time, facts: &mut Vec<Fact>) {
+        let ((told, at), count) = (self.errors_told, self.driver.counters().frame_errors);
+        if count != told && now >= at + ERRORS_EVERY {
+            self.errors_told = (count, now);
+            facts.push(Fact::FrameErrors { chain: self.id, count });
+        }
     }
 
     fn judge_noise(&mut self, facts: &mut Vec<Fact>) {
@@ -104,6 +118,7 @@ impl<U: Uart> Hand for ChainHand<U> {
                 ChainEvent::Register { .. } => continue,
             });
         }
+        self.tell_errors(now, facts);
         self.judge_noise(facts);
     }
 
