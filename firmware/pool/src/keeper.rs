@@ -88,7 +88,7 @@ pub fn start(mut courier: Courier) -> std::io::Result<(Blocks, mpsc::Receiver<Re
         thread::Builder::new().name("node-longpoll".into()).spawn(move || wait_for_templates(waiter, &errands))?;
     }
     let outbox = courier.outbox();
-    let mut keeper = Keeper { courier, reports, previous: None, fetched: None, down: false };
+    let mut keeper = Keeper { courier, reports, previous: None, fetched: None, down: None };
     thread::Builder::new().name("node".into()).spawn(move || keeper.run(&inbox))?;
     Ok((Blocks { errands, outbox }, reported))
 }
@@ -129,7 +129,8 @@ struct Keeper {
     reports: mpsc::Sender<Report>,
     previous: Option<Hash>,
     fetched: Option<Instant>,
-    down: bool,
+    /// Why the node gave no template, as last reported.
+    down: Option<String>,
 }
 
 /// The pool is gone: the thread ends.
@@ -172,7 +173,7 @@ impl Keeper {
 
     fn refresh(&mut self, changed: bool) -> Result<(), Gone> {
         let young = self.fetched.is_some_and(|at| at.elapsed() < TEMPLATE_AGE);
-        let template = if changed || !young || self.down {
+        let template = if changed || !young || self.down.is_some() {
             self.courier.template().map(Some)
         } else {
             let previous = self.previous;
@@ -184,15 +185,19 @@ impl Keeper {
         match template {
             Ok(None) => Ok(()),
             Ok(Some(template)) => {
-                self.down = false;
+                self.down = None;
                 self.previous = Some(template.previous);
                 self.fetched = Some(Instant::now());
                 self.report(Report::Template(template))
             }
-            Err(_) if self.down => Ok(()),
             Err(e) => {
-                self.down = true;
-                self.report(Report::NodeDown(e.to_string()))
+                let why = e.to_string();
+                // Told again where it is another one: first nobody answers, then a node that still reads its chain.
+                if self.down.as_ref() == Some(&why) {
+                    return Ok(());
+                }
+                self.down = Some(why.clone());
+                self.report(Report::NodeDown(why))
             }
         }
     }
