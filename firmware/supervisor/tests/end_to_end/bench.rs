@@ -182,11 +182,16 @@ impl Machine {
         ttys.iter().map(|t| t.as_str().expect("text").to_owned()).collect()
     }
 
-    /// Settings of it, with these lines for its own.
-    pub fn settings(&self, ttys: &[String]) -> String {
+    /// Where its bus and its lines are.
+    pub fn socket(&self) -> PathBuf {
+        PathBuf::from(self.device["i2c"].as_str().expect("text"))
+    }
+
+    /// Settings of it, with these lines for its own, beside one CPU thread or none.
+    pub fn settings(&self, cpu: bool, ttys: &[String]) -> String {
         let mut device = self.device.clone();
         device["ttys"] = ttys.into();
-        format!("mining: {{enable_cpu: false, asic: {{devices: [{device}]}}}}\n")
+        format!("mining: {{enable_cpu: {cpu}, cpu: {{threads: 1}}, asic: {{devices: [{device}]}}}}\n")
     }
 }
 

@@ -6,7 +6,9 @@
 
 mod bad_pools;
 mod bench;
+mod lines;
 #[path = "../../../pool/tests/node/mod.rs"]
 mod node;
+mod node_down;
 mod peer;
 mod real_node;

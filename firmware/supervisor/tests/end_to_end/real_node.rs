@@ -68,7 +68,7 @@ fn the_processor_mines_blocks_that_a_real_node_takes_and_that_pay_us() {
 fn chains_on_ptys_mine_blocks_that_a_real_node_takes_and_that_pay_us() {
     let node = RealNode::start("chains");
     let machine = Machine::start();
-    let serve = start("node-chains", &node, &machine.settings(&machine.ttys()));
+    let serve = start("node-chains", &node, &machine.settings(false, &machine.ttys()));
     let status = serve.until("all chains hash", |s| {
         s["chains"].as_array().is_some_and(|c| c.len() == 3 && c.iter().all(|c| c["state"] == "hashing"))
     });
