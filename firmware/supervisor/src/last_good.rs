@@ -7,7 +7,8 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-const NAME: &str = "config.last-good.yaml";
+/// What it is called in the folder of the state.
+pub const NAME: &str = "config.last-good.yaml";
 
 /// The folder for what must survive a restart.
 pub fn state(config: &Path, set: Option<&Path>) -> PathBuf {

@@ -6,15 +6,19 @@ use sim::bench_socket::BenchSocket;
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
-use std::process::{ChildStderr, Command, Stdio};
+use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A child that beats ten times a second. By its path: some shells know descriptors of one digit only.
 const BEATS: &str = "while :; do printf x >/proc/self/fd/$OTEDAMA_HEARTBEAT_FD; sleep 0.1; done";
 /// Most lines that are read in wait of one: a child that ends over and over must fail a test, not hold it up.
-const LINES_LIMIT: usize = 8;
+const LINES_LIMIT: usize = 16;
+/// Silence after which a child counts as hung, milliseconds: longer than a busy machine leaves a shell waiting.
+const SILENCE: &str = "6000";
+/// Longest wait for a process to end: the limits of `init` at its end, and a busy machine.
+const END_LIMIT: Duration = Duration::from_secs(60);
 
 #[derive(Clone, Default)]
 struct Bench(Arc<Mutex<State>>);
@@ -86,7 +90,7 @@ impl Machine {
             }
         });
         let mut command = Command::new(env!("CARGO_BIN_EXE_otedama"));
-        command.args(["init", "--silence", "3000", "--config"]).arg(&config).arg("--child").args(child);
+        command.args(["init", "--silence", SILENCE, "--config"]).arg(&config).arg("--child").args(child);
         let mut init = command.stderr(Stdio::piped()).spawn().expect("starts");
         let said = BufReader::new(init.stderr.take().expect("piped"));
         Machine { bench, init, said, folder, end }
@@ -116,10 +120,28 @@ impl Drop for Machine {
     fn drop(&mut self) {
         if matches!(self.init.try_wait(), Ok(None)) {
             signal("TERM", &self.init.id().to_string());
-            let _ = self.init.wait();
+            ended(&mut self.init);
         }
         self.end.store(true, Ordering::Relaxed);
         let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// How it ended; one that does not end is killed, and what it waited for is told.
+fn ended(process: &mut Child) -> ExitStatus {
+    let start = Instant::now();
+    loop {
+        if let Some(status) = process.try_wait().expect("ours") {
+            return status;
+        }
+        if start.elapsed() > END_LIMIT {
+            let of = |file: &str| std::fs::read_to_string(format!("/proc/{}/{file}", process.id())).unwrap_or_default();
+            let (state, waits, stack) = (of("status"), of("wchan"), of("stack"));
+            let _ = process.kill();
+            let _ = process.wait();
+            assert!(std::thread::panicking(), "it did not end within {END_LIMIT:?}; it waited in '{waits}'\n{stack}\n{state}");
+        }
+        std::thread::sleep(Duration::from_millis(20));
     }
 }
 
@@ -134,14 +156,14 @@ fn a_killed_child_leaves_safe_hardware_and_is_started_again() {
     let pid = m.started();
     m.bench.assert_safe();
     signal("KILL", &pid);
-    m.until("the child ended");
+    m.until("the child ended: killed by signal 9");
     m.until("hardware is safe");
     m.bench.assert_safe();
     assert_ne!(m.started(), pid);
     signal("TERM", &m.init.id().to_string());
     m.until("hardware is safe");
     m.bench.assert_safe();
-    assert_eq!(m.init.wait().expect("ends").code(), Some(0));
+    assert_eq!(ended(&mut m.init).code(), Some(0));
 }
 
 #[test]

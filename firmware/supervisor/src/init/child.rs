@@ -3,17 +3,22 @@
 use crate::heartbeat;
 use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process, wait};
+use std::cell::Cell;
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::process::Command;
 use tokio::net::unix::pipe::Receiver;
 
+/// Reads of one look: a child that floods the pipe must not hold up the first process.
+const LOOKS_LIMIT: usize = 16;
+
 /// A child that runs, or that was not reaped yet.
 pub struct Child {
     /// Its number, which stays its own until it is reaped.
     pub pid: Pid,
     beats: Receiver,
+    closed: Cell<bool>,
 }
 
 impl Child {
@@ -28,24 +33,30 @@ impl Child {
         fcntl_setfd(&writer, FdFlags::empty())?;
         let beats = Receiver::from_owned_fd(reader.into())?;
         let child = Command::new(program).args(args).env(heartbeat::VARIABLE, writer.as_raw_fd().to_string()).spawn()?;
-        Ok(Child { pid: Pid::from_child(&child), beats })
+        Ok(Child { pid: Pid::from_child(&child), beats, closed: Cell::new(false) })
     }
 
-    /// Waits for a beat; never comes back where the child closed its end.
-    pub async fn beat(&self) {
-        let mut bytes = [0; 64];
-        loop {
-            if self.beats.readable().await.is_err() {
-                return std::future::pending().await;
-            }
-            match self.beats.try_read(&mut bytes) {
-                Ok(0) => return std::future::pending().await,
-                Ok(_) => return,
-                // Nothing there after all: the wait goes on.
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
-                Err(_) => return std::future::pending().await,
+    /// Waits until it may have beaten, or closed its end; [`Child::beaten`] tells. Never comes back once it closed its end.
+    pub async fn stirs(&self) {
+        if self.closed.get() || self.beats.readable().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Whether it beat since the last look. What lies in the pipe counts: it is not the child's fault when nobody looked.
+    pub fn beaten(&self) -> bool {
+        let (mut bytes, mut beaten) = ([0; 64], false);
+        for _ in 0..LOOKS_LIMIT {
+            match self.beats.try_read(&mut bytes).or_else(|_| Ok::<_, io::Error>(rustix::io::read(&self.beats, &mut bytes)?)) {
+                Ok(0) => {
+                    self.closed.set(true);
+                    return beaten;
+                }
+                Ok(_) => beaten = true,
+                Err(_) => return beaten,
             }
         }
+        beaten
     }
 
     /// Sends a signal. One that is gone already is no failure.

@@ -1,13 +1,16 @@
 //! `otedama init`: the first process of a machine. It starts `otedama serve`, watches it, and makes hardware safe when it dies
 //! or hangs; it never waits for it. Run as any other process it mounts nothing, which is how a test bench uses it.
 //!
-//! This file carries out what [`keeper`] decides. The network is kept by a process of its own ([`companion`], `net`).
+//! This file carries out what [`keeper`] decides. What may hang or break runs elsewhere: buses in a thread ([`guard`]), the
+//! network in a process ([`companion`], `net`), the console in a thread ([`mod@say`]).
 
 mod child;
 mod companion;
+mod guard;
 mod keeper;
 mod mount;
 mod net;
+mod restart;
 mod safe;
 mod say;
 mod settings;
@@ -18,20 +21,27 @@ use crate::exit::Exit;
 use anyhow::Context;
 use child::Child;
 use companion::Companion;
+use guard::{Answer, Ask, Guard};
 use keeper::{Fact, Keeper, Order};
 use model::Time;
-use model::settings::Device;
 use rustix::process::Signal;
-use safe::Held;
 use say::say;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::{sleep, timeout};
 use watchdog::Watchdog;
 
-/// How long a child may take to end cleanly when the whole machine stops.
+/// How long a child may take to end cleanly when the whole machine stops, and to be gone once it was killed.
 const STOP_LIMIT: Duration = Duration::from_secs(10);
+const KILL_LIMIT: Duration = Duration::from_secs(3);
+/// How long hardware may take to be made safe at the end, and the wait between two tries.
+const SECURE_LIMIT: Duration = Duration::from_secs(5);
+const SECURE_RETRY: Duration = Duration::from_millis(100);
+/// How long programs that nobody knows have to end when the machine stops.
+const OTHERS_LIMIT: Duration = Duration::from_millis(300);
 /// Longest sleep without anything due; far enough to cost nothing.
 const IDLE: Duration = Duration::from_secs(60);
 
@@ -54,6 +64,9 @@ pub struct Args {
     /// Where other programs look for what is true until the next start.
     #[arg(long, hide = true, default_value = "/run")]
     run: PathBuf,
+    /// For benches: the watchdog's device.
+    #[arg(long, hide = true, default_value = watchdog::PATH)]
+    watchdog: PathBuf,
 }
 
 /// Keeps the child until SIGTERM or SIGINT.
@@ -69,21 +82,46 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
 fn keep(args: &Args) -> anyhow::Result<Exit> {
     // The first sign of life, before anything can go wrong.
     say(&first_line());
-    let first = std::process::id() == 1;
-    if first {
-        mount::mount_all().iter().for_each(|line| say(line));
+    if std::process::id() != 1 {
+        return tend(args, &args.config, false).map(|()| Exit::Done);
     }
+    mount::mount_all().iter().for_each(|line| say(line));
+    let config = settings::place(&args.config, mount::DATA.as_ref());
+    on_panic(&config);
+    let done = tend(args, &config, true);
+    // Neither comes back where the machine is ours to restart.
+    match &done {
+        Ok(()) => {
+            mount::unmount_all();
+            restart::restart();
+        }
+        Err(e) => restart::last_resort(&config, &format!("{e:#}")),
+    }
+    done.map(|()| Exit::Done)
+}
+
+/// A mistake in this program is no reason to leave a machine without anybody who watches it.
+fn on_panic(config: &Path) {
+    static FALLING: AtomicBool = AtomicBool::new(false);
+    let config = config.to_owned();
+    std::panic::set_hook(Box::new(move |panic| {
+        if FALLING.swap(true, Ordering::Relaxed) {
+            restart::restart();
+        } else {
+            restart::last_resort(&config, &panic.to_string());
+        }
+    }));
+}
+
+/// Keeps the child until SIGTERM or SIGINT.
+fn tend(args: &Args, config: &Path, first: bool) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("start the runtime")?;
     runtime.block_on(async {
         if first {
             net::loopback_up().await;
         }
-        Init::new(args, first)?.keep().await
-    })?;
-    if first {
-        mount::restart().context("restart the board")?;
-    }
-    Ok(Exit::Done)
+        Init::new(args, config, first)?.keep().await
+    })
 }
 
 fn first_line() -> String {
@@ -92,48 +130,62 @@ fn first_line() -> String {
     format!("Otedama {} on Linux {release} {machine}", env!("CARGO_PKG_VERSION"))
 }
 
-struct Init<'a> {
-    args: &'a Args,
+struct Init {
+    first: bool,
+    config: PathBuf,
     command: Vec<OsString>,
     epoch: Instant,
     keeper: Keeper,
     child: Option<Child>,
-    devices: Vec<Device>,
-    held: Held,
-    refused: Vec<String>,
+    guard: Guard,
+    /// How often hardware was to be made safe, and how often that was answered.
+    asked: u64,
+    answered: u64,
+    /// What was said of the last answer: tries are many, so only a change is told.
+    told: Answer,
     watchdog: Option<Watchdog>,
     network: Option<Companion>,
 }
 
-impl<'a> Init<'a> {
-    fn new(args: &'a Args, first: bool) -> anyhow::Result<Init<'a>> {
-        let own: OsString = std::env::current_exe().context("find the own program")?.into();
-        let config: OsString = args.config.clone().into();
-        let network = vec![own.clone(), "init".into(), "--network".into(), "--config".into(), config.clone()];
-        let mut command = args.child.clone();
-        if command.is_empty() {
-            command = vec![own, "serve".into(), "--config".into(), config];
-        }
-        let watchdog = first.then(|| Watchdog::open(watchdog::PATH.as_ref()));
+/// Why the loop turns.
+enum Woken {
+    /// Something is due, or a process stirred or ended.
+    Look,
+    Answer(Answer),
+    Stop,
+}
+
+impl Init {
+    fn new(args: &Args, config: &Path, first: bool) -> anyhow::Result<Init> {
+        // By this name it is there even where its file is not, or is another one by now.
+        let own = |rest: &[&str]| -> Vec<OsString> {
+            let words = ["/proc/self/exe"].iter().chain(rest).map(OsString::from);
+            words.chain(["--config".into(), config.into()]).collect()
+        };
+        let command = if args.child.is_empty() { own(&["serve"]) } else { args.child.clone() };
+        let watchdog = first.then(|| Watchdog::open(&args.watchdog));
         let watchdog = watchdog.transpose().unwrap_or_else(|e| {
             say(&format!("open {}: {e}", watchdog::PATH));
             None
         });
-        let keeper = Keeper::new(Time::ZERO, Duration::from_millis(args.silence));
-        let network = first.then(|| Companion::new(network));
-        let (epoch, held) = (Instant::now(), Held::default());
-        let mut init =
-            Init { args, command, epoch, keeper, child: None, devices: vec![], held, refused: vec![], watchdog, network };
-        init.read_devices();
-        Ok(init)
-    }
-
-    /// A file that is broken now leaves the machines of the last good one: their hardware is still there.
-    fn read_devices(&mut self) {
-        match settings::read(&self.args.config) {
-            Ok(settings) => self.devices = settings.mining.asic.devices,
-            Err(lines) => lines.iter().for_each(|line| say(line)),
+        let period = watchdog::period(watchdog::TIMEOUT.as_ref()).min(keeper::FEED_PERIOD);
+        if let Some(line) = watchdog.as_ref().map(|w| w.shown(&args.watchdog, period)) {
+            say(&line);
         }
+        Ok(Init {
+            first,
+            config: config.to_owned(),
+            command,
+            epoch: Instant::now(),
+            keeper: Keeper::new(Time::ZERO, Duration::from_millis(args.silence), period),
+            child: None,
+            guard: Guard::start(config).context("start the thread of the hardware")?,
+            asked: 0,
+            answered: 0,
+            told: Answer::Released,
+            watchdog,
+            network: first.then(|| Companion::new(own(&["init", "--network"]))),
+        })
     }
 
     async fn keep(mut self) -> anyhow::Result<()> {
@@ -141,69 +193,94 @@ impl<'a> Init<'a> {
         let mut term = signal(SignalKind::terminate()).context("receive SIGTERM")?;
         let mut int = signal(SignalKind::interrupt()).context("receive SIGINT")?;
         loop {
-            self.obey();
+            // What happened comes first: a beat that lies in the pipe counts, however late it is read.
+            self.look();
+            self.obey()?;
             let now = event::now(self.epoch);
             self.network.iter_mut().for_each(|n| n.turn(now));
             let network = self.network.as_ref().map_or(Time::NEVER, Companion::wake_at);
             let rest = self.keeper.wake_at().min(network).since(now).min(IDLE);
-            let beat = async {
+            let stirs = async {
                 match &self.child {
-                    Some(child) => child.beat().await,
+                    Some(child) => child.stirs().await,
                     None => std::future::pending().await,
                 }
             };
-            let beaten = tokio::select! {
-                () = beat => true,
-                _ = ended.recv() => false,
-                () = tokio::time::sleep(rest) => false,
-                _ = term.recv() => break,
-                _ = int.recv() => break,
+            let woken = tokio::select! {
+                () = stirs => Woken::Look,
+                _ = ended.recv() => Woken::Look,
+                () = sleep(rest) => Woken::Look,
+                answer = self.guard.answer() => Woken::Answer(answer),
+                _ = term.recv() => Woken::Stop,
+                _ = int.recv() => Woken::Stop,
             };
-            if beaten {
-                self.keeper.tell(event::now(self.epoch), Fact::Beat);
+            match woken {
+                Woken::Look => {}
+                Woken::Answer(answer) => self.hear(answer),
+                Woken::Stop => break,
             }
-            self.reap();
         }
         self.stop(&mut ended).await;
         Ok(())
     }
 
-    fn reap(&mut self) {
+    fn tell(&mut self, fact: Fact) {
+        self.keeper.tell(event::now(self.epoch), fact);
+    }
+
+    fn look(&mut self) {
+        if self.child.as_ref().is_some_and(Child::beaten) {
+            self.tell(Fact::Beat);
+        }
         for ended in child::reap() {
             let now = event::now(self.epoch);
             self.network.iter_mut().for_each(|n| n.hear(now, &ended));
             if self.child.as_ref().is_some_and(|c| c.pid == ended.pid) {
                 say(&format!("the child ended: {}", ended.how));
                 self.child = None;
-                self.keeper.tell(now, Fact::Exited);
+                self.tell(Fact::Exited);
             }
         }
     }
 
-    fn obey(&mut self) {
+    fn hear(&mut self, answer: Answer) {
+        self.answered += u64::from(answer != Answer::Released);
+        match &answer {
+            Answer::Released => return self.tell(Fact::Released),
+            Answer::Safe(0) if answer == self.told => {}
+            Answer::Safe(0) => say("the settings name no machine: there is nothing to make safe"),
+            Answer::Safe(_) => say("hardware is safe"),
+            Answer::Refused(_) if answer == self.told => {}
+            Answer::Refused(lines) => lines.iter().for_each(|line| say(&format!("not safe: {line}"))),
+        }
+        self.tell(Fact::Secured(matches!(answer, Answer::Safe(_))));
+        self.told = answer;
+    }
+
+    fn obey(&mut self) -> anyhow::Result<()> {
         while let Some(order) = self.keeper.next_order(event::now(self.epoch)) {
             match order {
+                Order::Release => self.guard.ask(Ask::Release),
                 Order::Start => self.start(),
                 Order::Kill => {
                     say("the child is silent: killed");
                     self.child.iter().for_each(|c| c.signal(Signal::KILL));
                 }
-                Order::Secure => {
-                    let safe = self.secure();
-                    self.keeper.tell(event::now(self.epoch), Fact::Secured(safe));
-                }
-                Order::Feed => {
-                    if let Some(Err(e)) = self.watchdog.as_mut().map(Watchdog::feed) {
-                        say(&format!("feed {}: {e}", watchdog::PATH));
+                Order::Secure => self.secure(),
+                Order::Feed => self.feed(),
+                Order::Restart => {
+                    let why = "the child was killed and does not go: it hangs in the kernel, and holds the lines there";
+                    if self.first {
+                        restart::last_resort(&self.config, why);
                     }
+                    anyhow::bail!(why);
                 }
             }
         }
+        Ok(())
     }
 
     fn start(&mut self) {
-        self.read_devices();
-        self.held.release();
         let fact = match Child::start(&self.command) {
             Ok(child) => {
                 say(&format!("started the child as process {}", child.pid));
@@ -215,39 +292,68 @@ impl<'a> Init<'a> {
                 Fact::StartFailed
             }
         };
-        self.keeper.tell(event::now(self.epoch), fact);
+        self.tell(fact);
     }
 
-    /// Tries are many, so only a change is told.
-    fn secure(&mut self) -> bool {
-        let refused = self.held.secure(&self.devices).err().unwrap_or_default();
-        if refused.is_empty() {
-            say("hardware is safe");
-        } else if refused != self.refused {
-            refused.iter().for_each(|line| say(&format!("not safe: {line}")));
+    fn secure(&mut self) {
+        self.asked += 1;
+        self.guard.ask(Ask::Secure);
+    }
+
+    fn feed(&mut self) {
+        if let Some(Err(e)) = self.watchdog.as_mut().map(Watchdog::feed) {
+            say(&format!("feed {}: {e}", watchdog::PATH));
         }
-        self.refused = refused;
-        self.refused.is_empty()
     }
 
     /// The machine stops: the child may end cleanly, then hardware is made safe, and only safe hardware disarms the watchdog.
     async fn stop(mut self, ended: &mut tokio::signal::unix::Signal) {
+        say("ending");
+        // Fed once more: what follows is shorter than any watchdog's patience is after it.
+        self.feed();
         self.network.iter_mut().for_each(Companion::stop);
         self.child.iter().for_each(|c| c.signal(Signal::TERM));
-        let wait = async {
-            while self.child.is_some() {
-                ended.recv().await;
-                self.reap();
-            }
-        };
-        if tokio::time::timeout(STOP_LIMIT, wait).await.is_err() {
+        if timeout(STOP_LIMIT, self.gone(ended)).await.is_err() {
             say("the child does not end: killed");
             self.child.iter().for_each(|c| c.signal(Signal::KILL));
+            if timeout(KILL_LIMIT, self.gone(ended)).await.is_err() {
+                say("the child does not go even so");
+            }
         }
-        if self.secure()
-            && let Some(Err(e)) = self.watchdog.take().map(Watchdog::disarm)
-        {
+        let safe = timeout(SECURE_LIMIT, self.safe()).await;
+        if safe.is_err() {
+            say("hardware is not known to be safe");
+        } else if let Some(Err(e)) = self.watchdog.take().map(Watchdog::disarm) {
             say(&format!("disarm {}: {e}", watchdog::PATH));
+        }
+        if self.first {
+            restart::end_others(Signal::TERM);
+            sleep(OTHERS_LIMIT).await;
+            restart::end_others(Signal::KILL);
+        }
+    }
+
+    /// Waits until the child is gone.
+    async fn gone(&mut self, ended: &mut tokio::signal::unix::Signal) {
+        self.look();
+        while self.child.is_some() {
+            ended.recv().await;
+            self.look();
+        }
+    }
+
+    /// Waits until hardware was made safe after this call.
+    async fn safe(&mut self) {
+        loop {
+            self.secure();
+            while self.answered < self.asked {
+                let answer = self.guard.answer().await;
+                self.hear(answer);
+            }
+            if matches!(self.told, Answer::Safe(_)) {
+                return;
+            }
+            sleep(SECURE_RETRY).await;
         }
     }
 }

@@ -1,13 +1,28 @@
 //! The hardware watchdog: it resets the board when it is not fed. Whether it may be fed is for the keeper to say.
+//!
+//! Its patience is what the kernel says in `/sys` (CONFIG_WATCHDOG_SYSFS) and stays as the driver set it: setting it takes an
+//! ioctl for which no safe call exists.
 
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
+use std::time::Duration;
 
 /// Where Linux shows it.
 pub const PATH: &str = "/dev/watchdog";
+/// Where Linux shows its patience, in seconds.
+pub const TIMEOUT: &str = "/sys/class/watchdog/watchdog0/timeout";
+/// Taken where the kernel does not say it; the shortest of common drivers.
+const PATIENCE: Duration = Duration::from_secs(15);
 /// The byte that disarms it, so that a clean end is not taken for a hang.
 const DISARM: &[u8] = b"V";
+
+/// Between two feedings: a third of its patience.
+pub fn period(timeout: &Path) -> Duration {
+    let said = std::fs::read_to_string(timeout).ok().and_then(|text| text.trim().parse().ok());
+    let patience = said.filter(|s| (1..=3600).contains(s)).map_or(PATIENCE, Duration::from_secs);
+    patience / 3
+}
 
 /// An armed watchdog; absent on a board that has none.
 #[derive(Debug)]
@@ -23,6 +38,14 @@ impl Watchdog {
             Ok(file) => Ok(Watchdog(Some(file))),
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Watchdog(None)),
             Err(e) => Err(e),
+        }
+    }
+
+    /// One line for the console.
+    pub fn shown(&self, path: &Path, period: Duration) -> String {
+        match self.0 {
+            Some(_) => format!("watchdog {}, fed every {:.1} s while all is well", path.display(), period.as_secs_f64()),
+            None => "no hardware watchdog: a board that hangs stays so until somebody comes".to_owned(),
         }
     }
 
@@ -50,6 +73,17 @@ impl Watchdog {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn it_is_fed_three_times_in_the_span_of_its_patience() {
+        let path = std::env::temp_dir().join(format!("otedama-patience-{}", std::process::id()));
+        for (said, seconds) in [("60\n", 20), ("3\n", 1), ("", 5), ("0\n", 5), ("x", 5), ("99999999999999999999", 5)] {
+            std::fs::write(&path, said).expect("written");
+            assert_eq!(period(&path), Duration::from_secs(seconds), "{said:?}");
+        }
+        std::fs::remove_file(&path).expect("removed");
+        assert_eq!(period(&path), Duration::from_secs(5), "the kernel does not say");
+    }
 
     #[test]
     fn feeding_never_disarms_and_a_missing_one_is_no_error() {

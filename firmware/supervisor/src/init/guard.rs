@@ -1,0 +1,156 @@
+//! The thread that makes hardware safe and holds its lines. A bus may hang, and a disk with the settings may too; the first
+//! process goes on deciding, killing and feeding meanwhile. Not here: how it is done (`safe`), and when (the keeper).
+
+use super::safe::Held;
+use super::say::say;
+use super::settings;
+use model::settings::Device;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use tokio::sync::mpsc;
+
+/// Requests that wait: the keeper has at most one of each kind under way.
+const ASKED_LIMIT: usize = 4;
+
+/// What is asked of the thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ask {
+    /// Make hardware safe and hold its lines.
+    Secure,
+    /// Let go of the lines: a child takes them.
+    Release,
+}
+
+/// What it answers, in the order in which it was asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// This many machines are safe.
+    Safe(usize),
+    /// Steps that failed, line by line.
+    Refused(Vec<String>),
+    /// The lines are free.
+    Released,
+}
+
+/// The near end of the thread.
+pub struct Guard {
+    asks: SyncSender<Ask>,
+    answers: mpsc::Receiver<Answer>,
+}
+
+impl Guard {
+    /// Starts the thread; it reads in the settings which machines there are.
+    ///
+    /// # Errors
+    /// No thread can be started.
+    pub fn start(config: &Path) -> io::Result<Guard> {
+        let (asks, inbox) = sync_channel(ASKED_LIMIT);
+        let (tell, answers) = mpsc::channel(ASKED_LIMIT);
+        let keeper = Hardware { config: config.to_owned(), held: Held::default(), devices: None };
+        std::thread::Builder::new().name("hardware".into()).spawn(move || keeper.run(&inbox, &tell))?;
+        Ok(Guard { asks, answers })
+    }
+
+    /// Asks, and never waits; the answer comes from [`Guard::answer`], or never where a bus hangs.
+    pub fn ask(&self, ask: Ask) {
+        // A full channel means that the thread hangs: no answer is what there is to know then.
+        let _ = self.asks.try_send(ask);
+    }
+
+    /// The next answer. Safe to give up waiting for.
+    pub async fn answer(&mut self) -> Answer {
+        match self.answers.recv().await {
+            Some(answer) => answer,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+struct Hardware {
+    config: PathBuf,
+    held: Held,
+    /// Of the last settings that could be read: a file that is broken now changes nothing about what is wired to the board.
+    devices: Option<Vec<Device>>,
+}
+
+impl Hardware {
+    fn run(mut self, inbox: &Receiver<Ask>, tell: &mpsc::Sender<Answer>) {
+        while let Ok(ask) = inbox.recv() {
+            let answer = match ask {
+                Ask::Secure => self.secure(),
+                Ask::Release => {
+                    self.held.release();
+                    Answer::Released
+                }
+            };
+            if tell.blocking_send(answer).is_err() {
+                return;
+            }
+            if ask == Ask::Release {
+                // The child that starts now reads the same file.
+                self.read();
+            }
+        }
+    }
+
+    fn secure(&mut self) -> Answer {
+        if self.devices.is_none() {
+            self.read();
+        }
+        let devices = self.devices.as_deref().unwrap_or_default();
+        match self.held.secure(devices) {
+            Ok(()) => Answer::Safe(devices.len()),
+            Err(lines) => Answer::Refused(lines),
+        }
+    }
+
+    fn read(&mut self) {
+        match settings::read(&self.config) {
+            Ok(settings) => self.devices = Some(settings.mining.asic.devices),
+            Err(lines) => {
+                lines.iter().for_each(|line| say(line));
+                let known = if self.devices.is_some() { "those of the settings before stay known" } else { "none is known" };
+                say(&format!("no settings can be read; of machines, {known}"));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(config: &Path, asks: &[Ask]) -> Vec<Answer> {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        let mut guard = Guard::start(config).expect("starts");
+        asks.iter().for_each(|a| guard.ask(*a));
+        runtime.block_on(async {
+            let mut got = vec![];
+            for _ in asks {
+                got.push(guard.answer().await);
+            }
+            got
+        })
+    }
+
+    #[test]
+    fn answers_come_in_order_and_no_settings_are_no_machines() {
+        let config = Path::new("/nonexistent/config.yaml");
+        assert_eq!(run(config, &[Ask::Secure, Ask::Release]), [Answer::Safe(0), Answer::Released]);
+    }
+
+    #[test]
+    fn a_broken_file_leaves_the_machines_of_the_last_good_one() {
+        let folder = std::env::temp_dir().join(format!("otedama-guard-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("made");
+        let device = "{product: antminer-s19jpro, ttys: [/dev/a, /dev/b, /dev/c], i2c: /nonexistent/i2c, gpio: /dev/null}";
+        let good = format!("mining: {{asic: {{devices: [{device}]}}}}\n");
+        std::fs::write(folder.join("config.last-good.yaml"), good).expect("written");
+        std::fs::write(folder.join("config.yaml"), "mining: [broken").expect("written");
+        let answers = run(&folder.join("config.yaml"), &[Ask::Secure]);
+        let [Answer::Refused(lines)] = &answers[..] else { panic!("{answers:?}") };
+        assert!(lines.iter().any(|l| l.contains("antminer-s19jpro")), "{lines:?}");
+        std::fs::remove_dir_all(&folder).expect("removed");
+    }
+}
