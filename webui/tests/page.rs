@@ -54,6 +54,16 @@ fn sound(browser: &mut Browser, server: &Server) {
     assert!(foreign.is_empty(), "asked elsewhere: {foreign:?}");
 }
 
+/// Nothing is wider than the window or sticks out of its card.
+fn fits(browser: &mut Browser, width: u32) {
+    let wide = browser.value("document.documentElement.scrollWidth").as_u64().expect("a number");
+    let widest = "[...document.querySelectorAll('body *')].filter(e => e.getBoundingClientRect().right > innerWidth + 1).map(e => \
+                  `${e.tagName} ${e.id} ${e.className} ${e.textContent.slice(0, 30)}`).slice(-3)";
+    assert!(wide <= u64::from(width), "{wide} pixels of {width}, the innermost: {}", browser.value(widest));
+    let out = "[...document.querySelectorAll('.card')].filter(e => e.scrollWidth > e.clientWidth).map(e => e.innerText)";
+    assert_eq!(browser.value(out), Value::Array(Vec::new()), "sticks out at {width}");
+}
+
 /// While only numbers change nothing moves.
 fn still(browser: &mut Browser) {
     let shifts = browser.value("window.shifts").as_f64().expect("a number");
@@ -103,8 +113,7 @@ fn trouble_is_read_with_its_place_and_advice_in_every_look() {
     }
     for (name, width, scheme) in [("light", 1100, "light"), ("dark", 1100, "dark"), ("phone", 390, "light")] {
         browser.look_like(width, scheme);
-        let wide = browser.value("document.documentElement.scrollWidth").as_u64().expect("a number");
-        assert!(wide <= u64::from(width), "{wide} pixels of {width}: it must be moved sideways");
+        fits(&mut browser, width);
         assert_eq!(browser.value(FAINT), Value::Array(Vec::new()), "{scheme}");
         browser.keep(&format!("troubled-{name}"));
     }
@@ -165,6 +174,7 @@ fn a_machine_without_work_and_one_that_is_a_pool_say_so() {
     let text = browser.reads(&["own pool: 70", "rig0.worker", made_up::HOSTILE, "0.0000305", "and 20 more"]);
     assert!(!text.contains("No pool is set"), "{text}");
     browser.look_like(390, "dark");
+    fits(&mut browser, 390);
     browser.keep("pool-phone-dark");
     view.publish(made_up::pool(2, 0));
     browser.reads(&["own pool: 0", "Nobody is connected"]);
@@ -222,10 +232,23 @@ fn a_name_that_looks_like_script_is_text() {
         *text = hostile.to_owned();
     }
     status.upstream = Some(hostile.to_owned());
-    let (mut browser, server, _view, _commands, _) = start("page-hostile", status);
+    let mut long = made_up::pool(1, 2);
+    let word = "W".repeat(3_000);
+    for text in [&mut long.upstreams[0].url, &mut long.chains[0].sensors[0].place, &mut long.product, &mut long.version] {
+        text.clone_from(&word);
+    }
+    (long.upstream, long.best_difficulty) = (Some(word.clone()), word.clone());
+    long.faults.push(model::FaultStatus { title: word.clone(), place: word.clone(), detail: word.clone(), ..Default::default() });
+    long.pool.iter_mut().flatten().for_each(|w| w.name.clone_from(&word));
+    let (mut browser, server, view, _commands, _) = start("page-hostile", status);
     browser.reads(&[hostile]);
     assert!(browser.value("typeof window.hacked") == "undefined");
     assert_eq!(browser.value("document.querySelectorAll('main img, main script').length"), 0);
+    browser.look_like(390, "light");
+    fits(&mut browser, 390);
+    view.publish(long);
+    browser.reads(&["WWWWW"]);
+    fits(&mut browser, 390);
     sound(&mut browser, &server);
 }
 
