@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::process::Command;
 
 /// Each member and what of ours it may depend on; a crate absent from the table has no floor and is refused.
@@ -61,6 +62,29 @@ fn no_crate_imports_from_its_own_floor_or_above() {
     let imports = imports(&metadata());
     assert!(imports.contains_key("supervisor") && imports.contains_key("model"), "the workspace was read");
     assert_eq!(violations(&imports), Vec::<String>::new());
+}
+
+#[test]
+fn one_file_alone_names_the_simulator() {
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut naming = Vec::new();
+    let mut folders = vec![sources];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).expect("a folder").map(|e| e.expect("an entry").path()) {
+            if entry.is_dir() {
+                folders.push(entry);
+            } else if std::fs::read_to_string(&entry).expect("a source").lines().any(names_sim) {
+                naming.push(entry.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default());
+            }
+        }
+    }
+    assert_eq!(naming, ["simulated.rs"]);
+}
+
+/// Whether a line of code, not of a comment, has a path that begins with the simulator.
+fn names_sim(line: &str) -> bool {
+    let starts = |(at, _): (usize, _)| !line[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_');
+    !line.trim_start().starts_with("//") && line.match_indices("sim::").any(starts)
 }
 
 #[test]

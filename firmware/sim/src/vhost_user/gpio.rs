@@ -110,3 +110,95 @@ impl Device for GpioChip {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chip() -> (Arc<Mutex<World>>, GpioChip) {
+        let world = Arc::new(Mutex::new(World::new(&board::antminer_s19jpro::PRODUCT, 1, 32, 0)));
+        (Arc::clone(&world), GpioChip::new(world))
+    }
+
+    fn request(kind: u16, line: u16, value: u32) -> Request {
+        Request { asked: [&kind.to_le_bytes()[..], &line.to_le_bytes(), &value.to_le_bytes()].concat(), room: 2 }
+    }
+
+    impl GpioChip {
+        fn ask(&mut self, kind: u16, line: u16, value: u32) -> Vec<u8> {
+            self.answer(&[request(kind, line, value)]).remove(0).bytes
+        }
+    }
+
+    #[test]
+    fn a_level_is_taken_with_the_direction_and_held_until_the_line_floats() {
+        let (world, mut c) = chip();
+        let supply_off = || lock(&world).line(65);
+        assert_eq!((c.ask(GET_DIRECTION, 65, 0), c.ask(GET_VALUE, 65, 0)), (vec![0, IN], vec![0, 1]), "pulled up");
+        assert_eq!(c.ask(SET_VALUE, 65, 0), [0, 0]);
+        assert!(supply_off(), "not an output yet");
+        assert_eq!(c.ask(SET_DIRECTION, 65, OUT.into()), [0, 0]);
+        assert!(!supply_off());
+        assert_eq!((c.ask(GET_DIRECTION, 65, 0), c.ask(GET_VALUE, 65, 0)), (vec![0, OUT], vec![0, 0]));
+        assert_eq!(c.ask(SET_VALUE, 65, 1), [0, 0]);
+        assert!(supply_off());
+        c.ask(SET_VALUE, 65, 0);
+        assert_eq!(c.ask(SET_DIRECTION, 65, NONE.into()), [0, 0]);
+        assert!(!supply_off(), "given back, not let go of");
+        c.ask(SET_DIRECTION, 65, IN.into());
+        assert!(supply_off());
+        c.ask(SET_DIRECTION, 65, OUT.into());
+        assert!(!supply_off());
+        c.reset();
+        assert!(supply_off());
+        assert_eq!(c.ask(GET_DIRECTION, 65, 0), [0, IN]);
+    }
+
+    #[test]
+    fn plug_lines_are_seen() {
+        let (world, mut c) = chip();
+        assert_eq!(c.ask(GET_VALUE, 48, 0), [0, 1]);
+        lock(&world).unplug(1);
+        assert_eq!(c.ask(GET_VALUE, 48, 0), [0, 0]);
+    }
+
+    #[test]
+    fn what_has_another_form_fails_within_its_room_and_moves_nothing() {
+        let (world, mut c) = chip();
+        for (kind, line, value) in [
+            (GET_VALUE, LINES, 0),
+            (SET_VALUE, u16::MAX, 0),
+            (SET_VALUE, 65, 2),
+            (SET_DIRECTION, 65, 3),
+            (SET_DIRECTION, 65, 0x101),
+            (0, 65, 0),
+            (1, 0, 0),
+            (6, 65, 1),
+            (u16::MAX, 65, u32::MAX),
+        ] {
+            assert_eq!(c.ask(kind, line, value), [FAILED, 0], "{kind} {line} {value}");
+        }
+        let whole = request(SET_DIRECTION, 65, OUT.into());
+        for size in [0, 7] {
+            let short = Request { asked: whole.asked[..size].to_vec(), room: 2 };
+            assert_eq!(c.answer(&[short])[0].bytes, [FAILED, 0]);
+        }
+        let long = Request { asked: [&whole.asked[..], &[0]].concat(), room: usize::MAX };
+        assert_eq!(c.answer(&[long])[0].bytes, [FAILED, 0]);
+        for room in [0, 1] {
+            let answers = c.answer(&[Request { room, ..whole.clone() }]);
+            assert_eq!(answers, [Answer { skip: 0, bytes: vec![FAILED; room] }]);
+        }
+        assert!(lock(&world).line(65));
+        assert_eq!(c.ask(GET_DIRECTION, 65, 0), [0, IN]);
+    }
+
+    #[test]
+    fn every_products_lines_are_within_the_controller() {
+        for p in board::PRODUCTS {
+            let boards = p.hashboards.iter().flat_map(|b| [b.reset_line, b.plug_line]);
+            assert!(boards.chain([p.supply_enable_line]).all(|l| l < u32::from(LINES)), "{}", p.name);
+        }
+        assert_eq!(chip().1.configuration(), [128, 0, 0, 0, 0, 0, 0, 0]);
+    }
+}

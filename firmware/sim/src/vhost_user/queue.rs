@@ -184,3 +184,190 @@ impl<D: Device> VhostUserBackendMut for Backend<D> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use vm_memory::{Bytes, GuestAddress};
+
+    const SIZE: u16 = 16;
+    const TABLE: u64 = 0x1000;
+    const AVAILABLE: u64 = 0x2000;
+    const USED: u64 = 0x3000;
+    const DATA: u64 = 0x4000;
+    const END: u64 = 0x10000;
+    const NEXT: u16 = 1;
+    const WRITE: u16 = 2;
+    const TABLE_OF_ITS_OWN: u16 = 4;
+
+    /// Address, length, flags, the next one.
+    type Descriptor = (u64, u32, u16, u16);
+
+    /// A device that notes what comes and fills four bytes of the room.
+    #[derive(Default)]
+    struct Noting(Vec<Request>);
+
+    impl Device for Noting {
+        const QUEUES: usize = 1;
+        const FEATURES: u64 = 0;
+        fn configuration(&self) -> Vec<u8> {
+            vec![1, 2, 3]
+        }
+        fn answer(&mut self, burst: &[Request]) -> Vec<Answer> {
+            self.0.extend_from_slice(burst);
+            burst.iter().map(|r| Answer { skip: 0, bytes: vec![7; r.room.min(4)] }).collect()
+        }
+        fn reset(&mut self) {}
+    }
+
+    struct Guest {
+        memory: GuestMemoryAtomic<GuestMemoryMmap>,
+        ring: VringRwLock,
+        backend: Backend<Noting>,
+        offered: u16,
+    }
+
+    impl Guest {
+        fn new() -> Guest {
+            let map = GuestMemoryMmap::from_ranges(&[(GuestAddress(0), END as usize)]).expect("memory");
+            let memory = GuestMemoryAtomic::new(map);
+            let ring = VringRwLock::new(memory.clone(), SIZE).expect("a ring");
+            ring.set_queue_size(SIZE);
+            ring.set_queue_info(TABLE, AVAILABLE, USED).expect("aligned");
+            ring.set_queue_ready(true);
+            let mut backend = Backend::new(Noting::default(), Arc::default());
+            backend.update_memory(memory.clone()).expect("taken");
+            Guest { memory, ring, backend, offered: 0 }
+        }
+
+        fn put<T: vm_memory::ByteValued>(&self, value: T, at: u64) {
+            self.memory.memory().write_obj(value, GuestAddress(at)).expect("there");
+        }
+
+        fn describe(&self, table: u64, index: u16, (address, length, flags, next): Descriptor) {
+            let at = table + u64::from(index) * 16;
+            self.put(address, at);
+            self.put(length, at + 8);
+            self.put(flags, at + 12);
+            self.put(next, at + 14);
+        }
+
+        fn offer(&mut self, head: u16) {
+            self.put(head, AVAILABLE + 4 + u64::from(self.offered % SIZE) * 2);
+            self.offered = self.offered.wrapping_add(1);
+            self.put(self.offered, AVAILABLE + 2);
+        }
+
+        /// Lets the device look; gives what it saw.
+        fn kick(&mut self) -> Vec<Request> {
+            self.backend.handle_event(REQUESTS, EventSet::IN, std::slice::from_ref(&self.ring), 0).expect("never an error");
+            std::mem::take(&mut self.backend.device().0)
+        }
+
+        /// How many were given back, and head and length of the last.
+        fn used(&self) -> (u16, u32, u32) {
+            let memory = self.memory.memory();
+            let count: u16 = memory.read_obj(GuestAddress(USED + 2)).expect("there");
+            let last = USED + 4 + u64::from(count.wrapping_sub(1) % SIZE) * 8;
+            let read = |at| memory.read_obj(GuestAddress(at)).expect("there");
+            (count, read(last), read(last + 4))
+        }
+
+        /// A good request in descriptors 0 and 1.
+        fn good(&mut self) -> Vec<Request> {
+            self.memory.memory().write_slice(&[1, 2, 3], GuestAddress(DATA)).expect("there");
+            self.describe(TABLE, 0, (DATA, 3, NEXT, 1));
+            self.describe(TABLE, 1, (DATA + 8, 6, WRITE, 0));
+            self.offer(0);
+            self.kick()
+        }
+    }
+
+    #[test]
+    fn a_request_is_read_answered_and_given_back() {
+        let mut g = Guest::new();
+        assert_eq!(g.good(), [Request { asked: vec![1, 2, 3], room: 6 }]);
+        assert_eq!(g.used(), (1, 0, 4));
+        let mut answer = [0; 6];
+        g.memory.memory().read_slice(&mut answer, GuestAddress(DATA + 8)).expect("there");
+        assert_eq!(answer, [7, 7, 7, 7, 0, 0]);
+        // The same in a table of its own.
+        g.describe(DATA + 0x100, 0, (DATA, 2, NEXT, 1));
+        g.describe(DATA + 0x100, 1, (DATA + 8, 2, WRITE, 0));
+        g.describe(TABLE, 3, (DATA + 0x100, 32, TABLE_OF_ITS_OWN, 0));
+        g.offer(3);
+        assert_eq!(g.kick(), [Request { asked: vec![1, 2], room: 2 }]);
+        assert_eq!(g.used(), (2, 3, 2));
+        assert_eq!(g.kick(), [], "nothing more");
+    }
+
+    #[test]
+    fn chains_of_any_shape_are_given_back_and_the_next_one_is_served() {
+        let rows: [(&str, &[Descriptor]); 10] = [
+            ("outside memory", &[(END, 8, NEXT, 1), (END + 8, 8, WRITE, 0)]),
+            ("across the end of memory", &[(END - 4, 8, NEXT, 1), (DATA, 8, WRITE, 0)]),
+            ("at the end of addresses", &[(u64::MAX - 3, 8, NEXT, 1), (u64::MAX, 8, WRITE, 0)]),
+            ("longer than memory", &[(DATA, u32::MAX, NEXT, 1), (DATA, u32::MAX, WRITE, 0)]),
+            ("a ring", &[(DATA, 1, NEXT, 1), (DATA, 1, NEXT, 0)]),
+            ("beyond the table", &[(DATA, 1, NEXT, 99)]),
+            ("no room", &[(DATA, 8, 0, 0)]),
+            ("room before the request", &[(DATA, 8, NEXT | WRITE, 1), (DATA, 8, 0, 0)]),
+            ("an odd table of its own", &[(DATA, 17, TABLE_OF_ITS_OWN, 0)]),
+            ("a table of its own outside memory", &[(END, 32, TABLE_OF_ITS_OWN, 0)]),
+        ];
+        for (what, chain) in rows {
+            let mut g = Guest::new();
+            for (index, descriptor) in (0..).zip(chain) {
+                g.describe(TABLE, index, *descriptor);
+            }
+            g.offer(0);
+            let seen = g.kick();
+            assert!(seen.iter().all(|r| r.asked.len() <= REQUEST_LIMIT + 1), "{what}");
+            assert_eq!(g.used().0, 1, "{what}");
+            assert_eq!(g.good(), [Request { asked: vec![1, 2, 3], room: 6 }], "{what}");
+            assert_eq!(g.used(), (2, 0, 4), "{what}");
+        }
+    }
+
+    #[test]
+    fn a_long_request_is_cut_and_a_whole_ring_is_one_burst() {
+        let mut g = Guest::new();
+        g.describe(TABLE, 0, (DATA, 0xb000, NEXT, 1));
+        g.describe(TABLE, 1, (DATA, 0xb000, WRITE, 0));
+        g.offer(0);
+        assert_eq!(g.kick().iter().map(|r| (r.asked.len(), r.room)).collect::<Vec<_>>(), [(REQUEST_LIMIT + 1, 0xb000)]);
+        for _ in 0..SIZE {
+            g.offer(0);
+        }
+        assert_eq!(g.kick().len(), usize::from(SIZE));
+        assert_eq!(g.used().0, SIZE + 1);
+    }
+
+    #[test]
+    fn rings_that_lie_are_let_be() {
+        let mut g = Guest::new();
+        g.put(SIZE + 1, AVAILABLE + 2);
+        assert_eq!(g.kick(), [], "more than the ring holds");
+        g.put(0u16, AVAILABLE + 2);
+        g.offer(SIZE);
+        g.kick();
+        assert_eq!(g.used().0, 0, "no such descriptor");
+        for (table, available, used) in [(END, AVAILABLE, USED), (TABLE, END, USED), (TABLE, AVAILABLE, END)] {
+            let mut g = Guest::new();
+            g.ring.set_queue_info(table, available, used).expect("aligned");
+            g.good();
+            g.kick();
+        }
+        let unready = Guest::new();
+        let mut backend = Backend::new(Noting::default(), Arc::default());
+        backend.handle_event(REQUESTS, EventSet::IN, &[unready.ring], 0).expect("without memory too");
+    }
+
+    #[test]
+    fn the_configuration_is_read_in_any_piece() {
+        let backend = Backend::new(Noting::default(), Arc::default());
+        assert_eq!(backend.get_config(0, 3), [1, 2, 3]);
+        assert_eq!(backend.get_config(1, 4), [2, 3, 0, 0]);
+        assert_eq!(backend.get_config(u32::MAX, u32::MAX), [0; CONFIGURATION_LIMIT]);
+    }
+}
