@@ -1,7 +1,8 @@
 # Each target installs what it needs by itself (./setup says what) and reuses it the next time.
 export PATH := $(HOME)/.cache/otedama/tools/bin:$(PATH)
 
+run: ; ./setup run && cargo image run $(RUN)
 test: ; ./setup test && cargo fmt --all --check && cargo clippy --workspace --all-targets --locked -- -D warnings && cargo image build && cargo nextest run --workspace --locked
 image: ; ./setup image && cargo image build $(BOARD)
 bench: ; cargo bench --locked -p supervisor --bench first_light -- $(BENCH)
-.PHONY: test image bench
+.PHONY: run test image bench

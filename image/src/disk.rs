@@ -21,7 +21,8 @@ pub const SECTOR: u64 = 512;
 pub const SETTINGS: &str = "OTEDAMA";
 /// The name of the partition that is written to at run time; `otedama init` looks for it.
 pub const DATA: &str = "otedama-data";
-const ROOT: &str = "otedama-a";
+/// The name of the partition that the root is on.
+pub const ROOT: &str = "otedama-a";
 const BOOT: &str = "otedama-boot";
 const BIOS: &str = "otedama-bios";
 const MIB: u64 = 1 << 20;

@@ -5,7 +5,9 @@
 //! Not here: decisions of the running machine, which are the program's.
 
 pub mod bios;
+pub mod boot;
 pub mod command;
+pub mod console;
 pub mod disk;
 pub mod kernel;
 pub mod place;
@@ -13,8 +15,10 @@ pub mod process;
 pub mod program;
 pub mod qemu;
 pub mod rootfs;
+pub mod run;
 pub mod settings;
 pub mod simulated;
+pub mod watch;
 
 use anyhow::{Context, Result};
 use place::Place;

@@ -35,6 +35,8 @@ enum Cmd {
         #[arg(default_value = "pc")]
         board: String,
     },
+    /// Boot the image in QEMU with a simulated machine that mines, and show its page.
+    Run(image::run::Args),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -42,6 +44,7 @@ fn main() -> anyhow::Result<()> {
         Cmd::Build { board } => println!("{}", image::build(&Place::of(&board)?)?.display()),
         Cmd::Kernel { board } => println!("{}", image::kernel::build(&Place::of(&board)?)?.display()),
         Cmd::Program { board } => println!("{}", image::program::build(&Place::of(&board)?)?.display()),
+        Cmd::Run(args) => image::run::run(&args)?,
     }
     Ok(())
 }

@@ -87,7 +87,8 @@ fn the_first_process_mounts_reaps_orphans_feeds_and_ends_in_a_restart() {
     let mut space = Space::start("pid1");
     let boot = space.until("started the child");
     assert!(boot.lines().next().is_some_and(|l| l.contains("otedama init: Otedama ")), "the first line: {boot}");
-    for part in ["mounted /proc", "/data", "/config: no partition is called OTEDAMA", "watchdog", "the settings name no machine"] {
+    for part in ["mounted /proc", "/data", "/config: no partition is called OTEDAMA", "watchdog", "the settings name no machine"]
+    {
         assert!(boot.contains(part), "'{part}' is not in:\n{boot}");
     }
     let first = space.first();
