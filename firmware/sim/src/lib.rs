@@ -14,6 +14,7 @@ pub mod pty;
 pub mod real_time;
 pub mod simulation;
 pub mod socket_file;
+pub mod strain;
 pub mod vhost_user;
 
 pub use chip::SimChain;

@@ -6,6 +6,7 @@
 use crate::SimChain;
 use crate::heat::{Air, BoardHeat, Load, STEP};
 use crate::parts::{Target, apw12::Apw12, dspic::Dspic, emc2305::Emc2305, tmp75::Tmp75};
+use crate::strain;
 use hwdrivers::bus::{BusError, Gpio, I2c, Message, Uart};
 use model::{Baud, Celsius, Megahertz, Part, Percent, Product, Rpm, SensorPlace, Time, Volt, Watt};
 use std::collections::{BTreeMap, BTreeSet};
@@ -38,6 +39,8 @@ struct SimBoard {
     heat: BoardHeat,
     rail: Volt,
     plugged: bool,
+    /// Its chips were too hot once.
+    burnt: bool,
 }
 
 /// The simulated machine.
@@ -81,7 +84,7 @@ impl World {
             let seed = seed.wrapping_mul(0x100).wrapping_add(board as u64);
             let chain = SimChain::new(b.chain, seed, scale_bits, zero_bits);
             let heat = BoardHeat::new(air.ambient);
-            boards.push(SimBoard { chain, chips: b.chain.chips, heat, rail: Volt(0.0), plugged: true });
+            boards.push(SimBoard { chain, chips: b.chain.chips, heat, rail: Volt(0.0), plugged: true, burnt: false });
             for s in b.sensors {
                 parts.extend(part(s.part, board, s.place));
             }
@@ -122,6 +125,11 @@ impl World {
             for b in &mut self.boards {
                 let load = Load { chips: b.chips, clock: b.chain.clock(), rail: b.rail, hashing: b.chain.hashing() };
                 b.heat.step(load, &self.air);
+                b.chain.set_wrong(self.now, strain::wrong_permille(load.clock, b.rail, b.heat.chip));
+                if b.heat.chip > strain::BURNT && !b.burnt {
+                    (b.burnt, b.chips) = (true, 0);
+                    b.chain.cut(self.now, 0);
+                }
             }
             self.feel();
         }
@@ -204,10 +212,10 @@ impl World {
         self.bus_plugged = plugged;
     }
 
-    /// Cuts a chain behind this many chips.
+    /// Cuts a chain behind this many chips. One that is burnt stays so.
     pub fn cut_chain(&mut self, chain: usize, chips: u8) {
         let now = self.now;
-        if let Some(b) = self.boards.get_mut(chain) {
+        if let Some(b) = self.boards.get_mut(chain).filter(|b| !b.burnt) {
             b.chips = chips.min(self.product.hashboards[chain].chain.chips);
             b.chain.cut(now, b.chips);
         }
@@ -520,6 +528,29 @@ mod tests {
         assert!(matches!(b.buses.i2c.transfer(0x21, &mut []), Err(BusError::Nack(0x21))));
         assert!(matches!(b.buses.i2c.transfer(0x4a, &mut []), Err(BusError::Nack(0x4a))));
         assert!(b.buses.i2c.transfer(0x48, &mut []).is_ok());
+    }
+
+    #[test]
+    fn chips_that_were_far_too_hot_never_answer_again() {
+        let mut b = Bench::new();
+        b.power_on();
+        for fan in 0..4 {
+            b.write(0x2d, &[0x30 + 16 * fan, 0xff]);
+        }
+        assert_eq!(b.count_chips(), 126);
+        lock(&b.world).set_ambient(Celsius(140.0));
+        b.advance(600_000);
+        assert!(lock(&b.world).chip_temperature(0) > Some(Celsius(135.0)));
+        b.power_on();
+        assert_eq!(b.count_chips(), 126);
+        lock(&b.world).set_ambient(Celsius(170.0));
+        b.advance(600_000);
+        lock(&b.world).set_ambient(Celsius(25.0));
+        b.advance(600_000);
+        assert!(lock(&b.world).chip_temperature(0) < Some(Celsius(40.0)));
+        lock(&b.world).cut_chain(0, 126);
+        b.power_on();
+        assert_eq!(b.count_chips(), 0);
     }
 
     #[test]

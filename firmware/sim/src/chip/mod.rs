@@ -86,6 +86,8 @@ pub struct SimChain {
     zero_bits: u8,
     volts: Volt,
     held: bool,
+    /// Of a thousand nonces so many are wrong.
+    wrong: u16,
     now: Time,
     chips: Vec<Chip>,
     shared: BTreeMap<u8, u32>,
@@ -121,6 +123,7 @@ impl SimChain {
             zero_bits,
             volts: Volt(0.0),
             held: true,
+            wrong: 0,
             now: Time::ZERO,
             chips: Vec::new(),
             shared: BTreeMap::new(),
@@ -155,6 +158,14 @@ impl SimChain {
         self.volts = volts;
         if self.powered() != before {
             self.reset();
+        }
+    }
+
+    /// Sets how many of a thousand nonces are wrong: chips that are asked too much still answer.
+    pub fn set_wrong(&mut self, now: Time, permille: u16) {
+        if permille != self.wrong {
+            self.advance(now);
+            self.wrong = permille;
         }
     }
 
@@ -305,6 +316,8 @@ impl SimChain {
         let zero_bits = u32::from(self.zero_bits);
         let Some(zeros) = sweep::passes(&sweep::hash(&header, nonce), zero_bits, ticket) else { return };
         let excess = zeros.saturating_sub(zero_bits + ticket.count_ones());
+        let dice = sweep::mix(self.seed ^ self.hashes_tested);
+        let nonce = if dice % 1000 < u64::from(self.wrong) { nonce ^ 1 } else { nonce };
         let id = job.id & 0xf8 | candidate.small as u8;
         self.send(at, &frame::nonce_reply(nonce, (2 * excess).min(255) as u8, id, mask.map(|_| counter)));
     }

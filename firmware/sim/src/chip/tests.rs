@@ -169,6 +169,28 @@ fn the_pll_locks_only_where_it_can() {
     }
 }
 
+/// The leading zero bits of its hash.
+fn zeros(header: Header) -> u32 {
+    let mut bytes = header.hash().0;
+    bytes.reverse();
+    let first = bytes.iter().position(|b| *b != 0).unwrap_or(0);
+    first as u32 * 8 + bytes[first].leading_zeros()
+}
+
+#[test]
+fn chips_that_are_asked_too_much_report_nonces_that_are_none() {
+    let mut b = Bench::new(5, 28);
+    b.chain.set_wrong(b.now, 250);
+    b.mine(&unhex(GENESIS));
+    let found = b.nonces(300);
+    let wrong = found.iter().filter(|r| zeros(solved(genesis_header(), r)) < 4).count();
+    // A quarter of them, and one of sixteen of those is right by chance.
+    assert!((0.2..0.27).contains(&(wrong as f64 / found.len() as f64)), "{wrong} of {}", found.len());
+    b.chain.set_wrong(b.now, 0);
+    b.nonces(50);
+    assert!(b.nonces(50).iter().all(|r| zeros(solved(genesis_header(), r)) >= 4));
+}
+
 #[test]
 fn a_job_finds_true_nonces_from_all_over_the_chain() {
     let mut b = Bench::new(5, 28);
@@ -180,14 +202,9 @@ fn a_job_finds_true_nonces_from_all_over_the_chain() {
     let mut chips = [0; 126];
     for reply in &found {
         let header = solved(genesis_header(), reply);
-        let zeros = header
-            .hash()
-            .0
-            .iter()
-            .rev()
-            .fold((0, true), |(n, go), byte| if go { (n + byte.leading_zeros(), *byte == 0) } else { (n, false) });
-        assert!(zeros.0 >= 4, "{header:?}");
-        assert_eq!(u32::from(reply[6]), 2 * (zeros.0 - 4));
+        let zeros = zeros(header);
+        assert!(zeros >= 4, "{header:?}");
+        assert_eq!(u32::from(reply[6]), 2 * (zeros - 4));
         assert_eq!((reply[7] & 0xf8, reply[7] & 7), (0x18, reply[9] & 7));
         assert!(reply[2] >> 1 <= 64, "core");
         chips[(u16::from_be_bytes([reply[2], reply[3]]) >> 2 & 0x7f) as usize] += 1;

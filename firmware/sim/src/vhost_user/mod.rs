@@ -130,7 +130,8 @@ fn wait(socket: &SocketFile, stopped: &UnixStream) -> Result<bool, Errno> {
     }
 }
 
-/// Serves who connected until it is gone. The error is one of ours: what the other end does wrong ends its connection alone.
+/// Serves who connected until it is gone. The library leaves one descriptor open for each connection that ever was: some thousand
+/// guests have room in a process. The error is one of ours: what the other end does wrong ends its connection alone.
 fn serve_one<D: Device>(
     name: &str,
     listener: &mut Listener,
