@@ -78,6 +78,10 @@ impl Candidate {
     pub(crate) fn version_counter(&self, mask: Option<u16>) -> u16 {
         let Some(mask) = mask else { return 0 };
         let mut counter = self.versions * SMALL_PER_CORE + u64::from(self.small);
+        // What pools allow nearly always; the loop below takes a twentieth of a simulation.
+        if mask == u16::MAX {
+            return counter as u16;
+        }
         let mut out = 0;
         for bit in 0..16 {
             if mask >> bit & 1 == 1 {
@@ -166,6 +170,16 @@ mod tests {
             .map(|c| (c.nonce(c.chip as u8 * 2), c.version_counter(Some(0xffff))))
             .collect();
         assert_eq!(all.len() as u64, 3 * 514 * 5 * 2);
+    }
+
+    #[test]
+    fn a_version_counter_fills_the_masks_bits_from_the_lowest() {
+        let candidate = Candidate { chip: 0, core: 0, small: 5, counter: 0, versions: 0x1234 };
+        for (mask, expected) in
+            [(None, 0), (Some(0xffff), 0x91a5), (Some(0x7fff), 0x11a5), (Some(0xfffe), 0x234a), (Some(0x00f0), 0x50)]
+        {
+            assert_eq!(candidate.version_counter(mask), expected, "{mask:04x?}");
+        }
     }
 
     #[test]

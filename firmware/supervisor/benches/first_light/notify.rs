@@ -34,16 +34,19 @@ pub fn measure(report: &mut Report) -> anyhow::Result<()> {
     let mut machine = Running::start(&["simulate", "antminer-s19jpro", "--pty"], Stdio::piped(), Stdio::inherit())?;
     let said = machine.child().stdout.take().and_then(|out| BufReader::new(out).lines().next());
     let said = said.context("read where the simulated machine is")?.context("read where the simulated machine is")?;
-    let mut devices: Value = serde_json::from_str(&said).context("read where the simulated machine is")?;
-    let chain = devices["devices"][0]["ttys"][0].as_str().with_context(|| format!("find a tty in {said}"))?.to_owned();
+    let described: Value = serde_json::from_str(&said).context("read where the simulated machine is")?;
+    let mut devices = described["devices"].clone();
+    let chain = devices[0]["ttys"][0].as_str().with_context(|| format!("find a tty in {said}"))?.to_owned();
     let tap = Tap::new(Path::new(&chain))?;
-    devices["devices"][0]["ttys"][0] = json!(tap.tty);
+    devices[0]["ttys"][0] = json!(tap.tty);
 
     let listener = TcpListener::bind("127.0.0.1:0").context("listen as a pool")?;
     let pool = listener.local_addr().context("listen as a pool")?;
     let page = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).context("find a free port")?;
     let folder = Folder::new("work")?;
-    let more = format!("upstreams: [{{url: 'stratum+tcp://{pool}', user: bench, password: x}}]\nmining: {{asic: {devices}}}\n");
+    let more = format!(
+        "upstreams: [{{url: 'stratum+tcp://{pool}', user: bench, password: x}}]\nmining: {{asic: {{devices: {devices}}}}}\n"
+    );
     let settings = folder.settings(&listening_at(&page.to_string(), &more))?;
     let serve = Running::start(&["serve", "--config", &settings], Stdio::null(), Stdio::null())?;
 
