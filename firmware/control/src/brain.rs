@@ -9,6 +9,7 @@ use crate::{
     failover::Failover,
     faults::Faults,
     health::{Finding, Health},
+    hunger::Hunger,
     schedule::{Found, Schedule},
     supply::Supply,
     tally::Tally,
@@ -32,6 +33,10 @@ const DUTY_STEP: f64 = 1.0;
 const TICK: Duration = Duration::from_secs(1);
 /// Noise and lost orders that were not told again for so long are over.
 const PASSING: Duration = Duration::from_secs(60);
+/// After a stop, hands report for at least this long what they found before.
+const STOP_LEAST: Duration = Duration::from_millis(200);
+/// After a stop, pools are kept at most this long for their answers to the last shares.
+const STOP_MOST: Duration = Duration::from_secs(4);
 
 /// What a brain is made for.
 #[derive(Clone, Copy, Debug)]
@@ -61,6 +66,9 @@ pub struct Brain {
     health: Vec<Health>,
     supply: Option<Supply>,
     pub(crate) failover: Failover,
+    hunger: Hunger,
+    /// When mining was stopped.
+    stopped: Option<Time>,
     pub(crate) schedule: Schedule,
     pub(crate) faults: Faults,
     pub(crate) tallies: BTreeMap<ChainId, Tally>,
@@ -93,6 +101,8 @@ impl Brain {
             health: boards.iter().map(|_| Health::default()).collect(),
             supply: limits.map(|l| Supply::new(l.rail_start.max(l.rail_nominal))),
             failover: Failover::new(plan.upstreams),
+            hunger: Hunger::new(now),
+            stopped: None,
             schedule: Schedule::default(),
             faults: Faults::default(),
             tallies: BTreeMap::new(),
@@ -122,9 +132,13 @@ impl Brain {
         match fact {
             Fact::Command(Command::Start) => {
                 self.mining = true;
+                self.stopped = None;
                 self.thermal.iter_mut().for_each(Thermal::release_latches);
             }
-            Fact::Command(Command::Stop) => self.mining = false,
+            Fact::Command(Command::Stop) => {
+                self.mining = false;
+                self.stopped.get_or_insert(now);
+            }
             Fact::UpstreamReady(u) => self.failover.ready(now, u, faults),
             Fact::UpstreamFailed { upstream, code, detail } => {
                 self.waiting_jobs.remove(&upstream);
@@ -179,6 +193,9 @@ impl Brain {
             Fact::Temperature { sensor, value, .. } => {
                 self.thermal.iter_mut().for_each(|t| t.temperature(now, sensor, value.clone()));
             }
+            Fact::Plugged { chain, plugged } => {
+                chain_mut(&mut self.chains, chain).into_iter().for_each(|c| c.plug(plugged, faults));
+            }
             Fact::FanSpeed { fan, value } => self.thermal.iter_mut().for_each(|t| t.fan(now, fan, value.clone())),
             Fact::Supply(value) => {
                 if let Some(s) = &mut self.supply {
@@ -216,6 +233,9 @@ impl Brain {
             self.supply.as_ref().map_or(Time::NEVER, Supply::wake_at),
             self.failover.wake_at(),
             self.schedule.wake_at(),
+            self.hunger.wake_at(),
+            self.stopped.map_or(Time::NEVER, |t| t + STOP_LEAST),
+            self.stopped.map_or(Time::NEVER, |t| t + STOP_MOST),
         ];
         let chains = self.chains.iter().map(|c| c.wake_at(self.schedule.work_since(c.id)));
         // What was due by `last` was decided then; it is not due again.
@@ -235,10 +255,16 @@ impl Brain {
         self.last = now;
         let mut orders = Vec::new();
         let allowed = self.mining && self.plan.upstreams > 0;
+        let served = allowed || self.is_finishing(now);
+        self.failover.tick(now, served, &mut self.faults, &mut orders);
+        self.follow_upstream(now, &mut orders);
+        self.hunger.tick(now, allowed, self.schedule.current().is_some(), &mut self.faults);
+        let fed = allowed && self.hunger.feeds();
 
         if let (Some(thermal), Some(supply)) = (&mut self.thermal, &mut self.supply) {
             let powered: Vec<bool> = self.chains.iter().map(Chain::is_powered).collect();
-            thermal.tick(now, &powered, &mut self.faults);
+            let present: Vec<bool> = self.chains.iter().map(Chain::is_plugged).collect();
+            thermal.tick(now, &powered, &present, &mut self.faults);
             let (mut wanted, mut cut) = (false, false);
             for (i, chain) in self.chains.iter_mut().enumerate() {
                 let clock = match thermal.permit(now, i) {
@@ -249,7 +275,7 @@ impl Brain {
                     chain.supply_is_off();
                 }
                 let want = Want {
-                    clock: clock.filter(|_| allowed),
+                    clock: clock.filter(|_| fed && chain.is_plugged()),
                     supply: supply.is_on(),
                     work_since: self.schedule.work_since(chain.id),
                 };
@@ -268,8 +294,6 @@ impl Brain {
             }
         }
 
-        self.failover.tick(now, allowed, &mut self.faults, &mut orders);
-        self.follow_upstream(now, &mut orders);
         self.follow_hands(now, allowed, &mut orders);
         while let Some(work) = self.schedule.next_due(now) {
             self.tallies.entry(work.chain).or_default().since.get_or_insert(now);
@@ -297,6 +321,15 @@ impl Brain {
         orders.into_iter().for_each(|o| self.order(o));
     }
 
+    /// Whether what was found before a stop is still being sent and answered.
+    #[must_use]
+    pub fn is_finishing(&self, now: Time) -> bool {
+        self.stopped.is_some_and(|t| {
+            let since = now.since(t);
+            since < STOP_LEAST || (since < STOP_MOST && !self.pending.is_empty())
+        })
+    }
+
     fn follow_upstream(&mut self, now: Time, orders: &mut Vec<Order>) {
         let active = self.failover.active();
         if self.schedule.upstream().is_some_and(|u| Some(u) != active) {
@@ -312,6 +345,8 @@ impl Brain {
 
     fn follow_hands(&mut self, now: Time, allowed: bool, orders: &mut Vec<Order>) {
         let on = self.chains.iter().filter(|c| c.is_hashing()).map(|c| (c.id, c.epoch));
+        // A thread costs nothing to stop, and work of a pool that is gone earns nothing.
+        let allowed = allowed && self.schedule.current().is_some();
         let free = self.free_hands.iter().map(|(id, epoch)| (*id, *epoch));
         for (id, epoch) in on.chain(free.filter(|_| allowed)) {
             self.schedule.hand_on(now, id, epoch);

@@ -20,12 +20,24 @@ struct Rig {
     rails: [Option<Volt>; 2],
     supply: Option<Volt>,
     obeys_rail_off: bool,
+    pools_answer: bool,
+    shares_answered: bool,
 }
 
 impl Rig {
     fn new(plan: Plan) -> Rig {
         let brain = Brain::new(Time::ZERO, plan);
-        Rig { brain, now: Time::ZERO, orders: vec![], board: Ok(40.0), rails: [None; 2], supply: None, obeys_rail_off: true }
+        Rig {
+            brain,
+            now: Time::ZERO,
+            orders: vec![],
+            board: Ok(40.0),
+            rails: [None; 2],
+            supply: None,
+            obeys_rail_off: true,
+            pools_answer: true,
+            shares_answered: true,
+        }
     }
     fn tell(&mut self, fact: Fact) {
         self.brain.tell(self.now, fact);
@@ -55,7 +67,7 @@ impl Rig {
                     answer(self, Fact::ChainClock { chain, clock });
                     answer(self, Fact::ChainHashing { chain, epoch: Duration::from_secs(2), nonce_bits: NONCE_BITS });
                 }
-                Order::Connect(u) => {
+                Order::Connect(u) if self.pools_answer => {
                     answer(self, Fact::UpstreamReady(u));
                     answer(self, Fact::Job(job(100 + u64::from(u.0), u.0, true)));
                 }
@@ -70,7 +82,9 @@ impl Rig {
                         hash: Hash([0; 32]),
                     }),
                 ),
-                Order::Submit(share) => answer(self, Fact::Verdict { share: share.id, verdict: Verdict::Accepted }),
+                Order::Submit(share) if self.shares_answered => {
+                    answer(self, Fact::Verdict { share: share.id, verdict: Verdict::Accepted })
+                }
                 _ => {}
             }
         }
@@ -124,6 +138,83 @@ fn without_an_upstream_hash_power_stays_off() {
     assert!(r.has(FaultCode::NoUpstream));
     assert!(!r.orders.iter().any(|o| matches!(o, Order::Supply(_) | Order::Rail { .. } | Order::Work(_) | Order::Connect(_))));
     assert!(!Rig::new(PLAN).has(FaultCode::NoUpstream));
+}
+
+#[test]
+fn boards_wait_for_a_first_job_bear_a_gap_and_go_off_without_any() {
+    let mut r = Rig::new(PLAN);
+    r.pools_answer = false;
+    r.run(130);
+    assert!(r.has(FaultCode::NoWork));
+    assert!(!r.orders.iter().any(|o| matches!(o, Order::Supply(Some(_)) | Order::Rail { volt: Some(_), .. })));
+    r.pools_answer = true;
+    r.run(200);
+    assert!(!r.has(FaultCode::NoWork));
+    assert_eq!(r.rails, [Some(Volt(13.0)); 2]);
+
+    r.pools_answer = false;
+    for upstream in [UpstreamId(0), UpstreamId(1)] {
+        r.tell(Fact::UpstreamFailed { upstream, code: FaultCode::UpstreamDown, detail: "gone".to_owned() });
+    }
+    r.run(100);
+    assert_eq!(r.rails, [Some(Volt(13.0)); 2], "a gap is borne");
+    assert!(!r.has(FaultCode::NoWork));
+    r.run(25);
+    assert_eq!((r.rails, r.supply), ([None; 2], None));
+    assert!(r.has(FaultCode::NoWork) && r.has(FaultCode::UpstreamDown));
+    r.pools_answer = true;
+    r.run(200);
+    assert_eq!(r.rails, [Some(Volt(13.0)); 2]);
+    assert!(!r.has(FaultCode::NoWork));
+}
+
+#[test]
+fn a_stop_waits_for_the_answers_to_the_last_shares_and_not_for_ever() {
+    let disconnects = |r: &Rig| r.orders.iter().filter(|o| matches!(o, Order::Disconnect(_))).count();
+    for answered in [true, false] {
+        let mut r = Rig::new(Plan { product: None, ..PLAN });
+        r.tell(Fact::ChainHashing { chain: ChainId(0), epoch: Duration::from_secs(60), nonce_bits: 12 });
+        r.run(1);
+        r.shares_answered = answered;
+        let Some(Order::Work(w)) = r.orders.iter().find(|o| matches!(o, Order::Work(_))).cloned() else { panic!("no work") };
+        r.tell(Fact::Command(Command::Stop));
+        // Found before the stop, told after it.
+        let found = Nonce { work: w.id, chain: w.chain, chip: None, nonce: 2, version: w.header.version, hash: Hash([0; 32]) };
+        r.orders.clear();
+        r.tell(Fact::Nonce(found));
+        assert!(r.orders.iter().any(|o| matches!(o, Order::Submit(_))));
+        assert_eq!(disconnects(&r), 0);
+        assert!(r.brain.is_finishing(r.now));
+        r.run(1);
+        assert_eq!(disconnects(&r), usize::from(answered));
+        r.run(4);
+        assert_eq!(disconnects(&r), 1);
+        assert!(!r.brain.is_finishing(r.now));
+    }
+}
+
+#[test]
+fn a_pulled_board_is_named_once_and_comes_back_by_itself() {
+    let mut r = Rig::new(PLAN);
+    r.run(60);
+    let plug = |r: &mut Rig, plugged| r.tell(Fact::Plugged { chain: ChainId(1), plugged });
+    plug(&mut r, false);
+    plug(&mut r, false);
+    plug(&mut r, true);
+    plug(&mut r, false);
+    plug(&mut r, false);
+    assert_eq!(r.rails, [Some(Volt(13.0)); 2], "a loose contact is no pulled board");
+    r.obeys_rail_off = false;
+    plug(&mut r, false);
+    r.run(60);
+    assert!(r.has(FaultCode::ChainMissing) && !r.has(FaultCode::RailFailed));
+    assert_eq!(r.status().chains[0].state, ChainState::Hashing);
+    assert!(r.supply.is_some(), "what is not there needs no cut of all the others' supply");
+    r.obeys_rail_off = true;
+    plug(&mut r, true);
+    r.run(60);
+    assert!(r.status().chains.iter().all(|c| c.state == ChainState::Hashing));
+    assert_eq!(r.status().faults, []);
 }
 
 #[test]

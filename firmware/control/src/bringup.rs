@@ -44,6 +44,8 @@ pub const TIMING: Timing = Timing {
 const ATTEMPTS: u32 = 3;
 /// Wait after a first failure, doubled by each further one.
 const REST_FIRST: Duration = Duration::from_secs(2);
+/// Looks at the plug that must agree before a board counts as pulled: a second each.
+const PLUG_LOOKS: u32 = 3;
 /// A chain that was given up is tried again this often.
 const RETRY: Duration = Duration::from_secs(60);
 
@@ -149,6 +151,8 @@ pub struct Chain {
     /// The regulator refused to switch off.
     off_refused: bool,
     raised: Option<FaultCode>,
+    /// Looks in a row that found no board.
+    pulled: u32,
     place: String,
 }
 
@@ -171,6 +175,7 @@ impl Chain {
             off_by: None,
             off_refused: false,
             raised: None,
+            pulled: 0,
             place: format!("chain {}", id.0),
         }
     }
@@ -179,6 +184,30 @@ impl Chain {
     #[must_use]
     pub fn stage(&self) -> Stage {
         self.stage
+    }
+
+    /// Whether a board is there, as far as its plug tells.
+    #[must_use]
+    pub fn is_plugged(&self) -> bool {
+        self.pulled < PLUG_LOOKS
+    }
+
+    /// The plug was looked at.
+    pub fn plug(&mut self, plugged: bool, faults: &mut Faults) {
+        let before = self.is_plugged();
+        self.pulled = if plugged { 0 } else { self.pulled.saturating_add(1) };
+        match (before, self.is_plugged()) {
+            (true, false) => {
+                self.recovered(faults);
+                faults.raise(FaultCode::ChainMissing, &self.place, "no board is plugged in");
+                self.raised = Some(FaultCode::ChainMissing);
+            }
+            (false, true) => {
+                self.recovered(faults);
+                self.attempts = 0;
+            }
+            _ => {}
+        }
     }
 
     /// Whether it takes work.
@@ -274,6 +303,8 @@ impl Chain {
     pub fn rail(&mut self, now: Time, value: Result<Option<Volt>, String>, faults: &mut Faults, orders: &mut Vec<Order>) {
         match (value, self.stage) {
             (Err(why), _) if self.is_on() => self.fail(now, FaultCode::RailFailed, &why, faults, orders),
+            // What is not there cannot obey.
+            (Err(_), _) if !self.is_plugged() => self.supply_is_off(),
             (Err(why), _) => {
                 faults.raise(FaultCode::RailFailed, &self.place, &why);
                 self.raised = Some(FaultCode::RailFailed);
@@ -309,6 +340,9 @@ impl Chain {
     pub fn tick(&mut self, now: Time, want: Want, faults: &mut Faults, orders: &mut Vec<Order>) {
         if self.off_by.is_some_and(|t| now >= t) {
             self.off_refused = true;
+        }
+        if self.off_refused && !self.is_plugged() {
+            self.supply_is_off();
         }
         let Some(clock) = want.clock else {
             if self.is_on() {

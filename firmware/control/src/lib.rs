@@ -9,6 +9,7 @@ mod describe;
 pub mod failover;
 pub mod faults;
 pub mod health;
+pub mod hunger;
 pub mod schedule;
 pub mod supply;
 pub mod tally;
@@ -117,6 +118,13 @@ pub enum Fact {
         chain: ChainId,
         /// What it said.
         value: Result<Celsius, String>,
+    },
+    /// A hashboard's plug line was read.
+    Plugged {
+        /// Which.
+        chain: ChainId,
+        /// Whether a board is there.
+        plugged: bool,
     },
     /// A fan's tach was asked. `Ok(None)`: it stands still.
     FanSpeed {

@@ -39,6 +39,10 @@ const GAIN_D: f64 = 20.0;
 const SLOPE_SECONDS: f64 = 5.0;
 /// The fan loop's period.
 const PERIOD: Duration = Duration::from_secs(1);
+/// Nothing on the bus answered for so long: it is not one part that failed. Sensors are read each second.
+const BUS_LIMIT: Duration = Duration::from_secs(5);
+/// Where the fault of the bus is.
+const BUS: &str = "control bus";
 
 /// What heat allows a chain.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -79,6 +83,7 @@ struct Board {
     heat: Heat,
     trips: VecDeque<Time>,
     latched: bool,
+    absent: bool,
     steps: u32,
     step_at: Time,
 }
@@ -113,6 +118,10 @@ pub struct Thermal {
     worst_before: Option<f64>,
     loop_at: Time,
     cool_since: Option<Time>,
+    /// When anything on the bus last answered.
+    answered: Time,
+    /// Why the last thing that did not, did not.
+    unanswered: Option<String>,
 }
 
 impl Thermal {
@@ -125,6 +134,7 @@ impl Thermal {
             heat: Heat::Normal,
             trips: VecDeque::new(),
             latched: false,
+            absent: false,
             steps: 0,
             step_at: now,
         };
@@ -141,11 +151,14 @@ impl Thermal {
             worst_before: None,
             loop_at: now,
             cool_since: None,
+            answered: now,
+            unanswered: None,
         }
     }
 
     /// A sensor was asked. Unknown sensors are ignored.
     pub fn temperature(&mut self, now: Time, sensor: SensorId, value: Result<Celsius, String>) {
+        self.heard(now, value.as_ref().err());
         let Some(s) = self.boards.iter_mut().flat_map(|b| &mut b.sensors).find(|s| s.id == sensor) else { return };
         match value {
             Ok(c) if PLAUSIBLE.contains(&c.0) => {
@@ -159,9 +172,27 @@ impl Thermal {
 
     /// A fan was asked. Unknown fans are ignored.
     pub fn fan(&mut self, now: Time, fan: FanId, value: Result<Option<Rpm>, String>) {
+        self.heard(now, value.as_ref().err());
         // A failed answer leaves the old reading to age.
         if let (Some(f), Ok(rpm)) = (self.fans.get_mut(usize::from(fan.0)), value) {
             f.rpm = Some(Reading { value: rpm, at: now });
+        }
+    }
+
+    /// What a board said before it was pulled says nothing about the one that is plugged in next.
+    fn forget(&mut self, i: usize, faults: &mut Faults) {
+        for s in &mut self.boards[i].sensors {
+            (s.reading, s.trouble) = (None, None);
+        }
+        for code in [FaultCode::TooHot, FaultCode::Danger] {
+            faults.clear(code, &format!("chain {i}"));
+        }
+    }
+
+    fn heard(&mut self, now: Time, error: Option<&String>) {
+        match error {
+            Some(why) => self.unanswered = Some(why.clone()),
+            None => self.answered = now,
         }
     }
 
@@ -173,12 +204,20 @@ impl Thermal {
         }
     }
 
-    /// Looks at everything. `powered` says which chains have, or may have, a rail.
-    pub fn tick(&mut self, now: Time, powered: &[bool], faults: &mut Faults) {
+    /// Looks at everything. `powered` says which chains have, or may have, a rail; `present`, which boards are plugged in. A board
+    /// that is neither needs no sensor to answer.
+    pub fn tick(&mut self, now: Time, powered: &[bool], present: &[bool], faults: &mut Faults) {
         for i in 0..self.boards.len() {
+            self.boards[i].absent = present.get(i) == Some(&false) && powered.get(i) == Some(&false);
+            if self.boards[i].absent {
+                self.forget(i, faults);
+            }
             self.judge_sensors(now, i, faults);
             self.judge_heat(now, i, faults);
         }
+        let mute = now.since(self.answered) > BUS_LIMIT;
+        let why = || self.unanswered.clone().unwrap_or_else(|| "nothing was heard of it".to_owned());
+        faults.judge(mute, FaultCode::BusFailed, || (BUS.to_owned(), why()));
         self.judge_fans(now, faults);
         self.turn_fans(now, powered);
     }
@@ -247,15 +286,16 @@ impl Thermal {
     }
 
     fn judge_sensors(&self, now: Time, i: usize, faults: &mut Faults) {
+        let absent = self.boards[i].absent;
         for s in &self.boards[i].sensors {
-            let old = now.since(s.reading.map_or(self.started, |r| r.at)) > self.limits.reading_age_max;
+            let old = !absent && now.since(s.reading.map_or(self.started, |r| r.at)) > self.limits.reading_age_max;
             if !old && faults.is_empty() {
                 continue;
             }
             let place = format!("chain {i} sensor {}", s.id.0);
             if !old {
                 // A single bad answer between good ones is no trouble; one that was never followed by a good one is.
-                if s.trouble.is_none() {
+                if absent || s.trouble.is_none() {
                     faults.clear(FaultCode::SensorLost, &place);
                     faults.clear(FaultCode::SensorAbsurd, &place);
                 }
@@ -338,8 +378,9 @@ impl Thermal {
     }
 
     fn turn_fans(&mut self, now: Time, powered: &[bool]) {
-        let unsure = self.boards.iter().any(|b| b.heat != Heat::Normal || self.known(now, b) != Known::Fresh)
-            || self.fans.iter().any(|f| f.healthy != Some(true));
+        let unsure =
+            self.boards.iter().filter(|b| !b.absent).any(|b| b.heat != Heat::Normal || self.known(now, b) != Known::Fresh)
+                || self.fans.iter().any(|f| f.healthy != Some(true));
         let chips: Vec<Option<f64>> = self.boards.iter().map(|b| self.estimate(b).map(|c| c.0)).collect();
         let worst = |all: bool| {
             let on = chips.iter().enumerate().filter(|(i, _)| all || powered.get(*i) == Some(&true));

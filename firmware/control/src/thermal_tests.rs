@@ -8,6 +8,7 @@ struct Bench {
     faults: Faults,
     now: u64,
     powered: [bool; 2],
+    present: [bool; 2],
     /// What all four board sensors read; chips are 15 °C above.
     board: [Result<f64, &'static str>; 4],
     fans: [Option<f64>; 2],
@@ -21,6 +22,7 @@ impl Bench {
             faults: Faults::default(),
             now: 0,
             powered: [false; 2],
+            present: [true; 2],
             board: [Ok(30.0); 4],
             fans: [Some(1.0); 2],
             fans_answer: true,
@@ -40,7 +42,7 @@ impl Bench {
                 let rpm = part.map(|p| Rpm(p * 60.0 * self.t.duty().0));
                 self.t.fan(now, FanId(id), Ok(rpm));
             }
-            self.t.tick(now, &self.powered, &mut self.faults);
+            self.t.tick(now, &self.powered, &self.present, &mut self.faults);
         }
     }
     fn permit(&self, i: usize) -> Permit {
@@ -68,6 +70,39 @@ fn nothing_known_means_full_fans_and_no_start() {
     assert_eq!((b.t.duty(), b.permit(0), b.permit(1)), (Percent(100.0), Permit::NoProof, FULL), "each chain by itself");
     assert!(b.faults.has(FaultCode::SensorLost, "chain 0 sensor 1"));
     assert_eq!(b.permit(7), Permit::NoProof, "a chain that is not there");
+}
+
+#[test]
+fn a_bus_on_which_nothing_answers_is_named_itself_and_one_answer_ends_it() {
+    let mut b = Bench::at_work();
+    (b.board, b.fans_answer) = ([Err("the device is gone"); 4], false);
+    b.run(5);
+    assert!(!b.faults.has(FaultCode::BusFailed, BUS));
+    b.run(1);
+    assert!(b.faults.has(FaultCode::BusFailed, BUS));
+    assert!(b.faults.iter().any(|f| f.code == FaultCode::BusFailed && f.detail == "the device is gone"));
+    b.board[2] = Ok(30.0);
+    b.run(1);
+    assert!(!b.faults.has(FaultCode::BusFailed, BUS));
+}
+
+#[test]
+fn a_board_that_is_not_there_needs_no_answer_but_one_with_power_does() {
+    let mut b = Bench::at_work();
+    b.run(200);
+    let quiet = b.t.duty();
+    assert!(quiet.0 < 100.0, "{quiet}");
+    b.board = [Ok(30.0), Ok(30.0), Err("gone"), Err("gone")];
+    b.present[1] = false;
+    b.run(15);
+    assert!(b.faults.has(FaultCode::SensorLost, "chain 1 sensor 2"), "it may still have power");
+    assert_eq!(b.t.duty(), Percent(100.0));
+    b.powered[1] = false;
+    b.run(100);
+    assert!(b.faults.is_empty());
+    assert!(b.t.duty().0 < 100.0);
+    assert_eq!(b.permit(0), FULL);
+    assert_eq!(b.permit(1), Permit::NoProof);
 }
 
 #[test]

@@ -49,6 +49,7 @@ catalogue! {
     UpstreamProtocol "upstream-protocol" Warning "A pool sends what it must not" "Check that the address is a Stratum port of this algorithm; tell the pool's operator.";
     UpstreamRejects "upstream-rejects" Warning "A pool refuses every share" "Check the worker's name and that the pool mines this algorithm. The next pool is used meanwhile.";
     UpstreamSilent "upstream-silent" Warning "A pool offers no work" "The connection stands but no job comes. The next pool in the list is used meanwhile.";
+    NoWork "no-work" Error "No pool offers work" "Hashboards are off to save power and start with the first job. Look at each pool's own fault.";
     NodeDown "node-down" Warning "The coin node does not answer" "Check that the node runs and that its RPC address and password are right. It is tried again.";
     ChainMissing "chain-missing" Error "A hashboard does not answer" "Check its power and data cables with the machine unplugged, then its slot.";
     ChainShort "chain-short" Warning "A hashboard answers with fewer chips than it should" "The chain is cut or a chip is dead. The rest of it works on; have the board repaired.";

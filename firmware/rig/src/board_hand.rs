@@ -45,6 +45,7 @@ struct Board {
     /// Whether the regulator said that it is on.
     started: bool,
     reset_line: u32,
+    plug_line: u32,
 }
 
 impl Board {
@@ -96,6 +97,7 @@ pub struct BoardHand {
     duty: Option<Percent>,
     duty_at: Time,
     sensors_at: Time,
+    sensor_period: Duration,
     fans_at: Time,
     facts: Vec<Fact>,
 }
@@ -120,8 +122,9 @@ impl BoardHand {
                 sensors.push((SensorId(next_sensor), Tmp75::new(address)));
                 next_sensor += 1;
             }
-            let (rail, heartbeat_at, reset_line) = (None, Time::NEVER, hashboard.reset_line);
-            boards.push(Board { sensors, regulator: Dspic::new(address), started: false, rail, heartbeat_at, reset_line });
+            let (reset_line, plug_line) = (hashboard.reset_line, hashboard.plug_line);
+            let (regulator, rail, heartbeat_at) = (Dspic::new(address), None, Time::NEVER);
+            boards.push(Board { sensors, regulator, started: false, rail, heartbeat_at, reset_line, plug_line });
         }
         let Part::Emc2305 { address } = product.fan_controller else {
             return Err(OpenError::Part { part: product.fan_controller, place: "fan controller" });
@@ -142,9 +145,15 @@ impl BoardHand {
             duty: None,
             duty_at: Time::NEVER,
             sensors_at: Time::ZERO,
+            sensor_period: SENSOR_PERIOD,
             fans_at: Time::ZERO,
             facts: Vec::new(),
         })
+    }
+
+    /// Reads sensors this often, where that is more often than they are read in any case.
+    pub fn read_every(&mut self, interval: Duration) {
+        self.sensor_period = interval.min(SENSOR_PERIOD);
     }
 
     fn read_sensors(&mut self, facts: &mut Vec<Fact>) {
@@ -153,6 +162,13 @@ impl BoardHand {
                 let value = part.read(&mut *self.i2c).map_err(|e| format!("read sensor {} of chain {}: {e}", sensor.0, chain.0));
                 facts.push(Fact::Temperature { sensor: *sensor, chain, value });
             }
+        }
+    }
+
+    /// A plug that cannot be read tells nothing: the board itself then shows whether it is there.
+    fn read_plugs(&mut self, facts: &mut Vec<Fact>) {
+        for (chain, board) in (0u8..).map(ChainId).zip(&self.boards) {
+            facts.extend(self.gpio.get(board.plug_line).ok().map(|plugged| Fact::Plugged { chain, plugged }));
         }
     }
 
@@ -228,7 +244,8 @@ impl Hand for BoardHand {
             self.set_fans(now);
         }
         if self.sensors_at <= now {
-            self.sensors_at = now + SENSOR_PERIOD;
+            self.sensors_at = now + self.sensor_period;
+            self.read_plugs(facts);
             self.read_sensors(facts);
         }
         if self.fans_at <= now {

@@ -207,15 +207,18 @@ fn a_chain_that_falls_silent_is_named_restarted_and_alone() {
 fn an_unplugged_board_is_named_and_the_others_go_on() {
     let mut b = Bench::warm(1);
     lock(b.0.world()).unplug(2);
-    b.until(60, "it is missed", |s| has(s, FaultCode::SensorLost) || has(s, FaultCode::RailFailed));
-    b.until(180, "the others hash", |s| s.hashing() == 2);
-    b.run(300);
-    assert_eq!(b.0.hashing(), 2);
+    b.until(10, "it is missed", |s| has(s, FaultCode::ChainMissing));
+    for _ in 0..300 {
+        b.run(1);
+        assert_eq!(b.0.hashing(), 2, "the others go on without a pause");
+    }
+    assert!(!b.has(FaultCode::SensorLost) && !b.has(FaultCode::RailFailed), "one fault says it all");
     for chain in [0, 1] {
         let (hashed, repeated) = b.hashes(chain);
         assert!(repeated * 100 <= hashed, "chain {chain}: {repeated} of {hashed}");
     }
     lock(b.0.world()).plug(2);
+    b.until(180, "it is back", |s| s.hashing() == 3);
     b.end();
 }
 
@@ -256,10 +259,15 @@ fn a_silent_supply_controller_is_named_and_nothing_is_on() {
 fn a_pool_that_cannot_be_reached_is_tried_until_it_is_back() {
     let mut b = Bench::warm(1);
     b.0.cut_pool(0, true);
-    b.run(600);
-    assert!(b.has(FaultCode::UpstreamDown));
-    assert_eq!(b.0.hashing(), 3);
+    b.run(100);
+    assert!(b.has(FaultCode::UpstreamDown) && !b.has(FaultCode::NoWork));
+    assert_eq!(b.0.hashing(), 3, "boards are kept warm for a while");
+    b.run(500);
+    assert!(b.has(FaultCode::NoWork));
+    assert!(rails_off(&b.0), "and not for ever");
     b.0.cut_pool(0, false);
+    b.until(180, "it hashes again", |s| s.hashing() == 3);
+    assert!(!b.has(FaultCode::NoWork));
     let before = b.accepted(0);
     // The longest back-off is 75 s; at this difficulty a share comes each 11 s.
     b.run(180);

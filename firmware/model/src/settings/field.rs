@@ -90,7 +90,7 @@ const CPU: &[Field] = &[
 
 const ASIC: &[Field] = &[
     field("devices", "The machines that are connected; `[]` detects them.", Entries { fields: DEVICE, words: &[], live: "" }),
-    value("poll_interval", "How often temperatures and fans are read, 100ms to 10s.", "5s"),
+    value("poll_interval", "How often temperatures are read, 100ms to 10s; each second at least, whatever stands here.", "5s"),
     waits("algorithm", "an algorithm for each kind of hardware"),
 ];
 
