@@ -3,6 +3,8 @@
 //! Not here: what a key means (`model::settings`), and whether a device exists.
 
 use crate::exit::Exit;
+use crate::machine_open::Machine;
+use crate::own_pool;
 use model::settings::{Known, MAX_BYTES, Problem, Settings, Warning, read_known};
 use std::fs::File;
 use std::io::{Read, Write};
@@ -17,7 +19,7 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> anyhow::Result<Exit> {
-    match load(&args.config) {
+    match runnable(&args.config) {
         Ok((_, warnings)) => {
             for w in &warnings {
                 eprintln!("{}:{}:{}: warning: {}", args.config.display(), w.line, w.column, w.what);
@@ -32,6 +34,16 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
             Ok(Exit::WrongInput)
         }
     }
+}
+
+/// Reads a settings file that this version can run, as far as can be told without opening anything: what `check` calls good is what
+/// `serve` starts with.
+pub fn runnable(path: &Path) -> Result<(Settings, Vec<Warning>), Vec<String>> {
+    let (settings, warnings) = load(path)?;
+    let placed = |p: Problem| vec![placed(path, &p)];
+    Machine::of(&settings.mining).map_err(placed)?;
+    own_pool::open(&settings, Path::new("")).map_err(placed)?;
+    Ok((settings, warnings))
 }
 
 /// Reads a settings file; each line of the error is ready to be shown.

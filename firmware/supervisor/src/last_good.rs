@@ -16,12 +16,17 @@ pub fn state(config: &Path, set: Option<&Path>) -> PathBuf {
     set.map_or_else(|| beside.to_owned(), |s| beside.join(s))
 }
 
-/// Where the last good settings of a refused file may be: the folder it names itself as far as it can be made out, then its own.
+/// Where the last good settings of a refused file may be.
 pub fn candidates(config: &Path) -> Vec<PathBuf> {
+    folders(config).into_iter().map(|folder| folder.join(NAME)).collect()
+}
+
+/// Where the state of a file's machine may be: the folder that it names, as far as that can be made out, then its own.
+pub fn folders(config: &Path) -> Vec<PathBuf> {
     let text = fs::read(config).map(|b| String::from_utf8_lossy(&b).into_owned()).unwrap_or_default();
     let said = text.lines().find_map(|l| l.strip_prefix("state:")).map(|v| v.split(" #").next().unwrap_or_default().trim());
     let named = said.map(|v| v.trim_matches(['"', '\''])).filter(|v| !v.is_empty()).map(|v| state(config, Some(Path::new(v))));
-    named.into_iter().chain([state(config, None)]).map(|folder| folder.join(NAME)).collect()
+    named.into_iter().chain([state(config, None)]).collect()
 }
 
 /// Keeps a copy of `config`, whole or not at all. It holds passwords: only its owner may read it.

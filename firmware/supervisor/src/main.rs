@@ -2,6 +2,7 @@
 //!
 //! One `match` holds them all. Each gives back an [`Exit`]: 0 done, 1 failed, 2 wrong input (clap's own number too).
 
+mod asked;
 mod bench;
 mod boards;
 mod check;
@@ -18,6 +19,7 @@ mod network;
 mod own_pool;
 mod pty;
 mod remote;
+mod reopen;
 mod serve;
 mod simulate;
 mod simulated;

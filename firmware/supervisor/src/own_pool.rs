@@ -1,7 +1,7 @@
 //! The machine's own pool, from the settings: which coin, paid to whom, on which node. Not here: how a pool works (`pool`).
 
 use crate::simulated::{SHARE_EXPONENT, practice_node, unix_seconds};
-use model::settings::{Coin, Network, NodeCoin, Settings};
+use model::settings::{Coin, Network, NodeCoin, Place, Problem, Settings};
 use model::{Difficulty, UpstreamId};
 use pool::address::payout_script;
 use pool::coin::{self, COINS};
@@ -30,8 +30,8 @@ pub struct OwnPool {
 /// A pool that lets no others in still serves this machine where no upstream is set: at a free port of loopback.
 ///
 /// # Errors
-/// What is wrong with the coin, ready to be shown.
-pub fn open(settings: &Settings, state: &Path) -> Result<Option<OwnPool>, String> {
+/// What is wrong with the coin, and where.
+pub fn open(settings: &Settings, state: &Path) -> Result<Option<OwnPool>, Problem> {
     let pool = &settings.pool;
     let Some(first) = pool.coins.first() else { return Ok(None) };
     let address = match pool.enable {
@@ -39,18 +39,19 @@ pub fn open(settings: &Settings, state: &Path) -> Result<Option<OwnPool>, String
         false if settings.upstreams.is_empty() => SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         false => return Ok(None),
     };
-    if pool.coins.len() > 1 {
-        return Err("'pool.coins': this version mines one coin at a time; name one".to_owned());
+    // The practice coin comes first and once, so that a second coin has a node.
+    if let Some(Coin::Node(second)) = pool.coins.get(1) {
+        return Err(second.place.problem("'coins': this version mines one coin at a time; name one"));
     }
     let (solo, node, state): (_, Box<dyn Node>, _) = match first {
         Coin::Practice => {
-            let kind = coin::coin("practice").ok_or("'pool.coins': there is no practice coin")?;
+            let kind = coin::coin("practice").ok_or_else(|| Place::default().problem("there is no practice coin"))?;
             (solo(kind, vec![OP_TRUE], Difficulty::power_of_two(SHARE_EXPONENT)), practice_node(), None)
         }
         Coin::Node(of) => {
             let kind = known(of)?;
             let script =
-                payout_script(kind, &of.address).map_err(|e| format!("'pool.coins': the address of {}: {e}", of.name))?;
+                payout_script(kind, &of.address).map_err(|e| of.place.problem(format!("'address' of {}: {e}", of.name)))?;
             let rpc = RpcConfig {
                 address: of.rpc.url.to_string(),
                 user: of.rpc.user.clone(),
@@ -76,14 +77,14 @@ fn solo(coin: &coin::Coin, script_pubkey: Vec<u8>, share_difficulty: Difficulty)
 }
 
 /// A coin's other networks are entries of their own: `bitcoin` with `network: regtest` is `bitcoin-regtest`.
-fn known(of: &NodeCoin) -> Result<&'static coin::Coin, String> {
+fn known(of: &NodeCoin) -> Result<&'static coin::Coin, Problem> {
     let name = match of.network {
         Network::Main => of.name.clone(),
         other => format!("{}-{}", of.name, other.word()),
     };
     coin::coin(&name).filter(|c| c.name != "practice").ok_or_else(|| {
         let names: Vec<&str> = COINS.iter().map(|c| c.name).filter(|n| *n != "practice").collect();
-        format!("'pool.coins': no coin '{name}'; known with their networks are {}", names.join(", "))
+        of.place.problem(format!("'name': no coin '{name}'; known with their networks are {}", names.join(", ")))
     })
 }
 
@@ -98,7 +99,7 @@ mod tests {
 
     fn refused(coins: &str) -> String {
         match open(&pool(coins), Path::new("/nowhere")) {
-            Err(why) => why,
+            Err(problem) => problem.what,
             Ok(_) => panic!("{coins} was taken"),
         }
     }

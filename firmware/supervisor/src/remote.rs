@@ -102,10 +102,6 @@ fn run(
         if poll(&mut fds, Some(&timeout)).is_err() {
             std::thread::sleep(Duration::from_millis(1));
         }
-        if fds.get(1).is_some_and(|f| f.revents().intersects(PollFlags::HUP | PollFlags::ERR)) {
-            // A line that hung up polls ready for ever: its turn tells the fault, the sleep keeps the thread from spinning.
-            std::thread::sleep(Duration::from_millis(100));
-        }
         let mut rings = [0; 8];
         let _ = rustix::io::read(bell, &mut rings);
     }

@@ -3,7 +3,8 @@
 //! Everything that happens comes as an [`Event`] through one bounded channel to [`rig::Rig`], which is what simulations test too.
 //! Not here: the network's bytes (`network`), what a setting means (`model::settings`), any decision (`control`).
 
-use crate::check::load;
+use crate::asked::{self, StatusSocket};
+use crate::check::runnable;
 use crate::cpu::{self, Cpus};
 use crate::event::{EVENT_LIMIT, Event, now};
 use crate::exit::Exit;
@@ -70,27 +71,18 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
 
 /// The settings to run with, and the fault where they are not those of the file.
 fn settings(config: &Path) -> Result<(Settings, Option<Fault>), Vec<String>> {
-    let problems = match good(config) {
-        Ok(settings) => return Ok((settings, None)),
+    let problems = match runnable(config) {
+        Ok((settings, _)) => return Ok((settings, None)),
         Err(problems) => problems,
     };
     // A file that is not there at all is a mistyped name, not a bad edit.
     if !config.exists() {
         return Err(problems);
     }
-    let last = last_good::candidates(config).into_iter().find_map(|path| good(&path).ok());
+    let last = last_good::candidates(config).into_iter().find_map(|path| Some(runnable(&path).ok()?.0));
     let last = last.ok_or_else(|| problems.clone())?;
     let fault = Fault { code: FaultCode::SettingsRefused, place: "settings".to_owned(), detail: problems.join("; ") };
     Ok((last, Some(fault)))
-}
-
-/// Settings that can be run, as far as can be told without opening anything.
-fn good(config: &Path) -> Result<Settings, Vec<String>> {
-    let (settings, _) = load(config)?;
-    let placed = |what: String| vec![format!("{}: {what}", config.display())];
-    Machine::of(&settings.mining).map_err(placed)?;
-    own_pool::open(&settings, Path::new("")).map_err(placed)?;
-    Ok(settings)
 }
 
 fn start_log(mode: Mode) {
@@ -117,18 +109,30 @@ struct Serving {
     end: Option<Time>,
     /// Dropped last: the page answers until the machine is safe.
     _servers: Vec<Server>,
+    _asked: Option<StatusSocket>,
 }
 
 impl Serving {
     fn start(settings: &Settings, refused: Option<Fault>, state: &Path, epoch: Instant) -> anyhow::Result<Serving> {
+        let heart = Heartbeat::inherited().context("open the heartbeat to the first process")?;
+        let socket = socket(state, heart.is_some());
+        if StatusSocket::is_taken(&socket) {
+            anyhow::bail!("another 'otedama serve' runs with the same state: it answers at {}; end it first", socket.display());
+        }
         let (events_in, events) = sync_channel(EVENT_LIMIT);
         let page = listen("api.address", settings.api)?;
         let metrics = listen("monitoring.metrics.address", settings.monitoring.metrics)?;
         let health = listen("monitoring.health.address", settings.monitoring.health)?;
-        let own = own_pool::open(settings, state).map_err(anyhow::Error::msg)?;
+        let own = own_pool::open(settings, state).map_err(|p| anyhow::Error::msg(p.what))?;
         let mut network = Network::start(own, events_in.clone())?;
 
-        let shared = Shared::new(Status::default());
+        let version = env!("CARGO_PKG_VERSION").to_owned();
+        let shared = Shared::new(Status { version, ..Status::default() });
+        let asked = std::fs::create_dir_all(state).map_err(anyhow::Error::from);
+        let asked = asked.and_then(|()| StatusSocket::open(&socket, shared.clone()));
+        if let Err(error) = &asked {
+            tracing::warn!(error = format!("{error:#}"), "'otedama status' needs --address");
+        }
         let (commands_in, commands) = sync_channel::<Command>(COMMAND_LIMIT);
         let to_events = events_in.clone();
         let pass = move || while commands.recv().is_ok_and(|c| to_events.send(Event::Command(c)).is_ok()) {};
@@ -154,7 +158,7 @@ impl Serving {
 
         let (urls, upstreams) = upstreams(settings, network.listening)?;
         network.set_upstreams(urls);
-        let machine = Machine::of(&settings.mining).map_err(anyhow::Error::msg)?;
+        let machine = Machine::of(&settings.mining).map_err(|p| anyhow::Error::msg(p.what))?;
         let (cpus, mut standing) = cpu::measure(&settings.mining);
         standing.extend(refused);
         let plan = plan(machine, upstreams.len(), cpus);
@@ -167,7 +171,6 @@ impl Serving {
         let first = u8::try_from(chains.len()).context("number the processor's threads behind the chains")?;
         chains.extend(cpus.map(|c| c.start(first, &events_in, epoch)).transpose()?.into_iter().flatten());
         let rig = Rig::new(Brain::new(now(epoch), plan), chains, board, upstreams);
-        let heart = Heartbeat::inherited().context("open the heartbeat to the first process")?;
         let (published, faults, end) = (Time::ZERO, BTreeSet::new(), None);
         let mut serving = Serving {
             epoch,
@@ -182,6 +185,7 @@ impl Serving {
             faults,
             end,
             _servers: servers,
+            _asked: asked.ok(),
         };
         serving.turn();
         serving.publish();
@@ -259,7 +263,7 @@ impl Serving {
         let off = |c: &model::ChainStatus| {
             c.volts == 0.0 && !matches!(c.state, ChainState::Starting | ChainState::Ramping | ChainState::Hashing)
         };
-        if self.rig.status(now).chains.iter().all(off) {
+        if self.rig.status(now).chains.iter().all(off) && !self.rig.brain().is_finishing(now) {
             return true;
         }
         if now >= end {
@@ -298,6 +302,12 @@ fn plan(machine: Option<Machine<'_>>, upstreams: usize, cpus: Option<Cpus>) -> P
         cpus: cpus.map_or(0, |c| c.threads),
         cpu_hashes_per_second: cpus.map_or(0.0, |c| c.hashes_per_second as f64),
     }
+}
+
+/// Where the status is answered: beside the state, but on an image, as the first process's child, at one place.
+fn socket(state: &Path, kept: bool) -> PathBuf {
+    let first = rustix::process::getppid().is_some_and(|p| p.as_raw_nonzero().get() == 1);
+    if kept && first { PathBuf::from(asked::OF_IMAGE) } else { asked::beside(state) }
 }
 
 fn listen(setting: &str, of: Listen) -> anyhow::Result<Option<TcpListener>> {

@@ -1,42 +1,70 @@
 //! `otedama status`: what a running machine says of itself, as JSON or as a table for people.
 //!
-//! One GET of its interface, with limits on time and size. Not here: what the status holds (`model::Status`).
+//! It is asked at its Unix socket, or by one GET of its interface, with limits on time and size. Not here: what the status holds
+//! (`model::Status`).
 
+use crate::asked;
 use crate::exit::Exit;
+use crate::last_good;
 use anyhow::{Context, bail, ensure};
 use serde_json::Value;
 use std::io::{Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// How long the machine may take to answer.
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);
 /// Longest answer: ten thousand workers of a pool take some 2 MB.
-const BYTES_LIMIT: u64 = 8 << 20;
+const BYTES_LIMIT: usize = 8 << 20;
 
 #[derive(clap::Args)]
-#[command(after_help = "Example: otedama status --json --address http://127.0.0.1:8080")]
+#[command(after_help = "Example: otedama status --json\n         otedama status --address http://192.168.1.20:8080")]
 pub struct Args {
     /// One JSON object.
     #[arg(long)]
     json: bool,
-    /// Where the machine's page is.
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
-    address: String,
+    /// The page of a machine, to ask it over HTTP; without it, the one that runs here is asked.
+    #[arg(long, value_name = "URL")]
+    address: Option<String>,
+    /// The settings file of the machine that runs here: its socket is beside its state.
+    #[arg(long, value_name = "FILE", default_value = "config.yaml", conflicts_with = "address")]
+    config: PathBuf,
 }
 
 pub fn run(args: &Args) -> anyhow::Result<Exit> {
-    let Some(authority) = authority(&args.address) else {
-        eprintln!("otedama: --address '{}' is not of the form http://HOST:PORT", args.address);
-        return Ok(Exit::WrongInput);
+    let (body, place) = match &args.address {
+        None => here(&args.config)?,
+        Some(address) => {
+            let Some(authority) = authority(address) else {
+                eprintln!("otedama: --address '{address}' is not of the form http://HOST:PORT");
+                return Ok(Exit::WrongInput);
+            };
+            let attempt = || format!("ask {address} for its status: does 'otedama serve' run there, with 'api' enabled?");
+            (get(&authority, "/api/status").with_context(attempt)?, address.clone())
+        }
     };
-    let attempt = || format!("ask {} for its status: does 'otedama serve' run there, with 'api' enabled?", args.address);
-    let body = get(&authority, "/api/status").with_context(attempt)?;
-    let status: Value = serde_json::from_slice(&body).with_context(attempt)?;
-    ensure!(status["version"].is_string(), "what answers at {} is not Otedama", args.address);
+    let status: Value = serde_json::from_slice(&body).with_context(|| format!("read the answer of {place}"))?;
+    ensure!(status["version"].is_string(), "what answers at {place} is not Otedama");
     let text = if args.json { format!("{status}\n") } else { table(&status) };
     std::io::stdout().write_all(text.as_bytes())?;
     Ok(Exit::Done)
+}
+
+/// The answer of the machine that runs here, and where it was had: beside the state of these settings, or where an image has it.
+fn here(config: &Path) -> anyhow::Result<(Vec<u8>, String)> {
+    let mut why = String::new();
+    let beside = last_good::folders(config).into_iter().map(|state| asked::beside(&state));
+    for path in beside.chain([PathBuf::from(asked::OF_IMAGE)]) {
+        match asked::ask(&path, ANSWER_LIMIT, BYTES_LIMIT) {
+            Ok(body) => return Ok((body, path.display().to_string())),
+            Err(error) => why += &format!("\n  {}: {error:#}", path.display()),
+        }
+    }
+    bail!(
+        "ask the machine that runs here for its status: no 'otedama serve' answers. --config FILE names its settings, \
+         --address URL asks another one over HTTP.{why}"
+    )
 }
 
 /// Host and port of an address; port 80 where it names none.
@@ -70,7 +98,7 @@ fn get(authority: &str, path: &str) -> anyhow::Result<Vec<u8>> {
             0 => break,
             n => answer.extend_from_slice(&chunk[..n]),
         }
-        ensure!(answer.len() as u64 <= BYTES_LIMIT, "an answer of more than {BYTES_LIMIT} bytes");
+        ensure!(answer.len() <= BYTES_LIMIT, "an answer of more than {BYTES_LIMIT} bytes");
     }
     let end = answer.windows(4).position(|w| w == b"\r\n\r\n").context("the answer is not HTTP")?;
     let code = String::from_utf8_lossy(answer[..end].split(|b| *b == b'\r').next().unwrap_or_default()).into_owned();

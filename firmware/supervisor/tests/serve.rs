@@ -180,6 +180,56 @@ fn the_processor_mines_and_a_stop_stops_it() {
 }
 
 #[test]
+fn the_status_needs_no_port_and_nobody_there_is_told() {
+    let path = config("socket", "[practice]");
+    let here = |args: &[&str]| {
+        let folder = path.parent().expect("the test's folder");
+        Command::new(env!("CARGO_BIN_EXE_otedama")).arg("status").args(args).current_dir(folder).output().expect("it starts")
+    };
+    let o = here(&[]);
+    assert_eq!(o.status.code(), Some(1));
+    assert!(err(&o).contains("no 'otedama serve' answers") && err(&o).contains("otedama.sock"), "{}", err(&o));
+
+    let running = Running::start(&path);
+    let o = here(&["--json"]);
+    assert_eq!(o.status.code(), Some(0), "{}", err(&o));
+    let status: Value = serde_json::from_slice(&o.stdout).expect("one JSON object");
+    assert_eq!(status["version"], env!("CARGO_PKG_VERSION"));
+    let o = otedama(&["status", "--config", path.to_str().expect("text")]);
+    assert!(String::from_utf8_lossy(&o.stdout).contains("no hashboards, Otedama"), "{o:?}");
+
+    let second = otedama(&["serve", "--config", path.to_str().expect("text")]);
+    assert_eq!(second.status.code(), Some(1));
+    assert!(err(&second).contains("another 'otedama serve'"), "{}", err(&second));
+    assert_eq!(running.terminate().0, Some(0));
+    assert!(!path.with_file_name("otedama.sock").exists());
+}
+
+#[test]
+fn what_serve_cannot_run_check_refuses_with_its_place() {
+    let machine = "{product: antminer-s19jpro, ttys: [/a, /b, /c], i2c: /i, gpio: /g}";
+    let rpc = "rpc: {url: 'http://127.0.0.1:1', user: u, password: p}";
+    let main = "bc1qar0srrr7xfkvy5l643lydnw9re59gtzzwf5mdq";
+    let rows = [
+        (format!("mining:\n  asic:\n    devices:\n      - {machine}\n      - {machine}\n"), "5:9: ", "name one"),
+        (format!("mining:\n  asic:\n    devices:\n      - {}\n", machine.replace(", /c", "")), "4:9: ", "has 3 chains"),
+        (format!("pool:\n  coins:\n    - practice\n    - {{name: bitcoin, {rpc}, address: {main}}}\n"), "4:7: ", "name one"),
+        (format!("pool:\n  coins:\n    - {{name: bitcoin, {rpc}, address: {main}, network: regtest}}\n"), "3:7: ", "'address'"),
+        (format!("pool:\n  coins:\n    - {{name: dogecoin, {rpc}, address: {main}}}\n"), "3:7: ", "no coin 'dogecoin'"),
+        ("mining:\n  algorithm: scrypt\n".to_owned(), "2:14: ", "scrypt"),
+    ];
+    let path = config("refused", "[]");
+    for (text, place, words) in rows {
+        std::fs::write(&path, &text).expect("written");
+        for command in ["check", "serve"] {
+            let o = otedama(&[command, "--config", path.to_str().expect("text")]);
+            assert_eq!(o.status.code(), Some(2), "{command} {text}");
+            assert!(err(&o).contains(&format!("config.yaml:{place}")) && err(&o).contains(words), "{command}: {}", err(&o));
+        }
+    }
+}
+
+#[test]
 fn a_miner_gets_a_job_from_the_own_pool() {
     let running = Running::start(&config("pool", "[practice]"));
     let mut miner = TcpStream::connect(running.address("pool")).expect("it listens");

@@ -57,6 +57,10 @@ impl<'a> View<'a> {
         View { node, at: node.map_or(self.at, |n| n.at), fields }
     }
 
+    fn place(&self) -> Place {
+        Place { line: self.at.line, column: self.at.column }
+    }
+
     fn list(&self, name: &str) -> &'a [Node] {
         match self.node.and_then(|n| n.get(name)).map(|n| &n.value) {
             Some(Value::List(list)) => list,
@@ -235,7 +239,7 @@ impl Reader<'_> {
         if let Some(twice) = ttys.iter().enumerate().find(|(i, t)| ttys[..*i].contains(t)) {
             self.note(device.at, format!("'ttys': {} stands there twice", twice.1.display()));
         }
-        Some(Device { product: product?, ttys, i2c: i2c?, gpio: gpio?, simulated: simulated? })
+        Some(Device { product: product?, ttys, i2c: i2c?, gpio: gpio?, simulated: simulated?, place: device.place() })
     }
 
     fn upstream(&mut self, upstream: &View<'_>) -> Option<Upstream> {
@@ -281,7 +285,7 @@ impl Reader<'_> {
             word(v, "network", &words, &[]).map(|w| Network::ALL.into_iter().find(|n| n.word() == w).unwrap_or(Network::Main))
         });
         let rpc = Rpc { url: url?, user: user?, password: password? };
-        Some(Coin::Node(NodeCoin { name: name?, rpc, address: address?, network: network? }))
+        Some(Coin::Node(NodeCoin { name: name?, rpc, address: address?, network: network?, place: coin.place() }))
     }
 
     fn switch(&mut self, view: &View<'_>, enable: &str) -> Option<Listen> {

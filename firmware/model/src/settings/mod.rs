@@ -55,6 +55,23 @@ pub struct Problem {
     pub what: String,
 }
 
+/// Where in the file something was said, both numbers from 1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    /// The line.
+    pub line: u64,
+    /// The column, in characters.
+    pub column: u64,
+}
+
+impl Place {
+    /// A mistake here.
+    #[must_use]
+    pub fn problem(self, what: impl Into<String>) -> Problem {
+        Problem { line: self.line, column: self.column, what: what.into() }
+    }
+}
+
 /// What is accepted and yet worth a word, with its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Warning {
@@ -189,6 +206,8 @@ pub struct Device {
     pub gpio: PathBuf,
     /// Whether its chips are simulated. Never inferred.
     pub simulated: bool,
+    /// Where it was said.
+    pub place: Place,
 }
 
 /// A host and its port.
@@ -253,6 +272,8 @@ pub struct NodeCoin {
     pub address: String,
     /// Which of the coin's networks.
     pub network: Network,
+    /// Where it was said.
+    pub place: Place,
 }
 
 /// A node's RPC.

@@ -163,6 +163,7 @@ mod tests {
             i2c: "/nonexistent/i2c".into(),
             gpio: "/dev/null".into(),
             simulated: true,
+            place: model::settings::Place::default(),
         };
         let failed = Held::default().secure(&[device("antminer-s19jpro"), device("toaster")]).expect_err("nothing is there");
         assert_eq!(failed.len(), 3, "{failed:?}");
