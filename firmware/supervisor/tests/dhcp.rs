@@ -5,6 +5,7 @@
 //! lines below. Not here: what is checked of a lease value by value (`init/net/lease.rs`).
 
 use std::io::{BufRead, BufReader, Read};
+use std::net::UdpSocket;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
@@ -182,10 +183,13 @@ impl Bench {
         ok(self.inside("uname").arg("-n")).trim().to_owned()
     }
 
-    fn mac_end(&self) -> String {
+    fn mac(&self) -> String {
         let shown = ok(self.inside("ip").args(["-o", "link", "show", "dev", "eth0"]));
-        let mac = shown.split("link/ether ").nth(1).and_then(|rest| rest.split(' ').next()).expect("a hardware address");
-        mac.split(':').skip(3).collect()
+        shown.split("link/ether ").nth(1).and_then(|rest| rest.split(' ').next()).expect("a hardware address").to_owned()
+    }
+
+    fn mac_end(&self) -> String {
+        self.mac().split(':').skip(3).collect()
     }
 }
 
@@ -217,5 +221,154 @@ fn a_lease_sets_address_route_and_names_and_is_renewed() {
         bench.programs[server].until("DHCPACK(srv)", 2);
         assert_eq!(bench.programs[network].count("eth0: address"), 1);
         assert_eq!(bench.programs[network].count("page:"), 1);
+    });
+}
+
+/// What the server of the tests below answers; each kind is what no honest server does, but for the last.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Manner {
+    Silent,
+    /// Bytes that are no DHCP, or too few of them, or another's.
+    Garbage,
+    /// Everybody's address, and a lease that is over at once.
+    AbsurdAddress,
+    AbsurdTime,
+    /// A good address with lists that are far too long and names that are none.
+    Excess,
+    /// A lease of ten seconds.
+    Short,
+}
+
+/// A few lines of a DHCP server, told how to behave while it runs.
+struct Server(Arc<Mutex<Manner>>);
+
+impl Server {
+    fn start(manner: Manner) -> Server {
+        let manner = Arc::new(Mutex::new(manner));
+        let (own, socket) = (Arc::clone(&manner), UdpSocket::bind("0.0.0.0:67").expect("the server's port"));
+        socket.set_broadcast(true).expect("set");
+        std::thread::spawn(move || {
+            let mut bytes = [0; 1500];
+            while let Ok((n, from)) = socket.recv_from(&mut bytes) {
+                let manner = *own.lock().expect("no holder panics");
+                // Before it has an address only a broadcast reaches it; a renewal is answered to where it came from.
+                let to = if from.ip().is_unspecified() { "10.77.0.255:68".parse().expect("an address") } else { from };
+                for answer in answers(&bytes[..n], manner) {
+                    let _ = socket.send_to(&answer, to);
+                }
+            }
+        });
+        Server(manner)
+    }
+
+    fn behave(&self, manner: Manner) {
+        *self.0.lock().expect("no holder panics") = manner;
+    }
+}
+
+fn answers(request: &[u8], manner: Manner) -> Vec<Vec<u8>> {
+    // An option 53 of one byte comes first or second in what our client sends; 1 asks for offers, 3 for a grant.
+    let Some(at) = request.windows(3).skip(240).position(|w| w[..2] == [53, 1] && matches!(w[2], 1 | 3)) else { return vec![] };
+    let kind = if request[240 + at + 2] == 1 { 2 } else { 5 };
+    let seconds = |s: u32| [&[51, 4][..], &s.to_be_bytes()].concat();
+    let options = |more: &[&[u8]]| {
+        let mut all = vec![53, 1, kind, 54, 4, 10, 77, 0, 1, 1, 4, 255, 255, 255, 0];
+        more.iter().for_each(|m| all.extend(*m));
+        all
+    };
+    let packet = |address: [u8; 4], options: &[u8]| {
+        let mut p = vec![0; 236];
+        p[..4].copy_from_slice(&[2, 1, 6, 0]);
+        p[4..8].copy_from_slice(&request[4..8]);
+        p[16..20].copy_from_slice(&address);
+        p[28..44].copy_from_slice(&request[28..44]);
+        [&p[..], &[99, 130, 83, 99], options, &[255]].concat()
+    };
+    let good = [10, 77, 0, 77];
+    match manner {
+        Manner::Silent => vec![],
+        Manner::Garbage => {
+            let noise: Vec<u8> = (0..600u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+            let whole = packet(good, &options(&[&seconds(3600)]));
+            let mut other = whole.clone();
+            other[4] ^= 0xff;
+            let endless = packet(good, &[53, 1, kind, 51, 255, 0, 0]);
+            let nothing = packet(good, &options(&[&seconds(0)]));
+            vec![noise.clone(), noise[..20].to_vec(), vec![], whole[..240].to_vec(), other, endless, nothing, packet(good, &[])]
+        }
+        Manner::AbsurdAddress => vec![packet([255; 4], &options(&[&seconds(3600)]))],
+        Manner::AbsurdTime => vec![packet(good, &options(&[&seconds(5)]))],
+        Manner::Excess => {
+            let mut more = [&seconds(3600)[..], &[3, 8, 127, 0, 0, 1, 10, 77, 0, 1]].concat();
+            for part in 0..4u8 {
+                more.extend([6, 200]);
+                (0..50).for_each(|n| more.extend([10, 77, part + 1, n]));
+            }
+            for (code, name) in [(12, "rig\nroot::0:0"), (15, "x\nnameserver 6.6.6.6")] {
+                more.extend([code, name.len() as u8]);
+                more.extend(name.as_bytes());
+            }
+            vec![packet(good, &options(&[&more]))]
+        }
+        Manner::Short => vec![packet(good, &options(&[&seconds(10), &[3, 4, 10, 77, 0, 1, 6, 4, 10, 77, 0, 1]]))],
+    }
+}
+
+#[test]
+fn hostile_answers_set_nothing_and_a_sound_one_after_them_does() {
+    in_namespaces("hostile_answers_set_nothing_and_a_sound_one_after_them_does", |mut bench| {
+        let server = Server::start(Manner::Garbage);
+        let network = bench.start_network();
+        bench.programs[network].until("no DHCP server answers", 1);
+        assert_eq!(bench.addresses(), "");
+        server.behave(Manner::AbsurdAddress);
+        bench.programs[network].until("refused: it offers 255.255.255.255", 1);
+        server.behave(Manner::AbsurdTime);
+        bench.programs[network].until("refused: its lease of 5 s", 1);
+        assert_eq!(bench.addresses(), "");
+        server.behave(Manner::Excess);
+        bench.programs[network].until("address 10.77.0.77/24, gateway 10.77.0.1", 1);
+        bench.programs[network].until("page:", 1);
+        let wanted = "# Written by otedama init.\nnameserver 10.77.1.0\nnameserver 10.77.1.1\nnameserver 10.77.1.2\n";
+        assert_eq!(bench.resolv_conf(), wanted);
+        assert_eq!(bench.host_name(), format!("otedama-{}", bench.mac_end()));
+        assert_eq!(bench.programs[network].count("no DHCP server answers"), 1, "said once");
+    });
+}
+
+#[test]
+fn a_server_that_goes_takes_the_address_with_it_and_brings_it_back() {
+    in_namespaces("a_server_that_goes_takes_the_address_with_it_and_brings_it_back", |mut bench| {
+        let server = Server::start(Manner::Short);
+        let network = bench.start_network();
+        bench.programs[network].until("page: http://10.77.0.77:8080", 1);
+        server.behave(Manner::Silent);
+        bench.programs[network].until("the lease of 10.77.0.77 is over", 1);
+        bench.programs[network].until("no DHCP server answers", 1);
+        assert_eq!(bench.addresses(), "");
+        assert!(!bench.routes().contains("default"), "{}", bench.routes());
+        assert!(!bench.resolv_conf().contains("nameserver"), "{}", bench.resolv_conf());
+        server.behave(Manner::Short);
+        bench.programs[network].until("page: http://10.77.0.77:8080", 2);
+        assert!(bench.addresses().contains("10.77.0.77/24"), "{}", bench.addresses());
+    });
+}
+
+#[test]
+fn a_cable_that_is_out_gives_up_the_address_and_asks_anew_when_it_is_back() {
+    in_namespaces("a_cable_that_is_out_gives_up_the_address_and_asks_anew_when_it_is_back", |mut bench| {
+        let end = bench.mac_end();
+        bench.start_dnsmasq(&[&format!("--dhcp-host={},rig-7", bench.mac())]);
+        let network = bench.start_network();
+        bench.programs[network].until("page: http://10.77.0.", 1);
+        assert_eq!(bench.host_name(), "rig-7", "the name that the network has for it, not otedama-{end}");
+        ip("link set srv down");
+        bench.programs[network].until("the cable is out", 1);
+        bench.programs[network].until("is given up", 1);
+        assert_eq!(bench.addresses(), "");
+        ip("link set srv up");
+        bench.programs[network].until("the cable is back", 1);
+        bench.programs[network].until("page: http://10.77.0.", 2);
+        assert!(bench.routes().contains("default via 10.77.0.1"), "{}", bench.routes());
     });
 }

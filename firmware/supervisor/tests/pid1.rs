@@ -24,7 +24,8 @@ struct Space {
 }
 
 impl Space {
-    fn start(name: &str) -> Space {
+    /// `files` is how many the first process may have open.
+    fn start(name: &str, files: u32) -> Space {
         let folder = PathBuf::from(format!("/var/tmp/otedama-{name}-{}", std::process::id()));
         fs::create_dir_all(&folder).expect("made");
         fs::write(folder.join("config.yaml"), "mining: {}\n").expect("written");
@@ -33,7 +34,8 @@ impl Space {
         if !Command::new("unshare").args(["--pid", "--fork", "--mount", "true"]).status().is_ok_and(|s| s.success()) {
             command.args(["--user", "--map-root-user"]);
         }
-        command.args(["--pid", "--fork", "--kill-child", "--mount", "--net", "--uts", env!("CARGO_BIN_EXE_otedama"), "init"]);
+        command.args(["--pid", "--fork", "--kill-child", "--mount", "--net", "--uts"]);
+        command.args(["sh", "-c", "ulimit -n $0; exec \"$@\"", &files.to_string(), env!("CARGO_BIN_EXE_otedama"), "init"]);
         command.args(["--silence", "10000", "--config"]).arg(folder.join("config.yaml"));
         command.arg("--watchdog").arg(folder.join("watchdog")).args(["--child", "sh", "-c", CHILD]);
         let mut unshare = command.stderr(Stdio::piped()).spawn().expect("unshare is part of Debian");
@@ -84,7 +86,7 @@ fn children(parent: u32) -> Vec<(u32, char)> {
 
 #[test]
 fn the_first_process_mounts_reaps_orphans_feeds_and_ends_in_a_restart() {
-    let mut space = Space::start("pid1");
+    let mut space = Space::start("pid1", 256);
     let boot = space.until("started the child");
     assert!(boot.lines().next().is_some_and(|l| l.contains("otedama init: Otedama ")), "the first line: {boot}");
     for part in ["mounted /proc", "/data", "/config: no partition is called OTEDAMA", "watchdog", "the settings name no machine"]
@@ -107,4 +109,14 @@ fn the_first_process_mounts_reaps_orphans_feeds_and_ends_in_a_restart() {
     let fed = fs::read(space.folder.join("watchdog")).expect("read");
     assert_eq!(fed.last(), Some(&b'V'), "a clean end disarms it: {fed:?}");
     assert_eq!(space.unshare.wait().expect("ends").signal(), Some(1), "a restart of a namespace is SIGHUP to its first process");
+}
+
+#[test]
+fn a_first_process_that_cannot_go_on_says_why_makes_hardware_safe_and_restarts() {
+    // Too few files for a runtime.
+    let mut space = Space::start("pid1-falls", 5);
+    let said = space.until("restarting the board");
+    let at = |part: &str| said.find(part).unwrap_or_else(|| panic!("'{part}' is not in:\n{said}"));
+    assert!(at("this cannot go on: start the runtime") < at("hardware is safe"), "{said}");
+    assert_eq!(space.unshare.wait().expect("ends").signal(), Some(1), "never an end of the first process by itself");
 }

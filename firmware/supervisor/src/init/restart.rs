@@ -15,6 +15,8 @@ use std::time::Duration;
 const SYNC_LIMIT: Duration = Duration::from_secs(5);
 /// How long hardware may take to be made safe on the last way out.
 const SECURE_LIMIT: Duration = Duration::from_secs(10);
+/// How long what was said stays on the screen: a mistake at every start must not be a flicker.
+const READ_TIME: Duration = Duration::from_secs(5);
 /// Between two tries: processes that were killed give their lines back within milliseconds.
 const RETRY: Duration = Duration::from_millis(100);
 
@@ -60,6 +62,7 @@ pub fn last_resort(config: &Path, why: &str) {
         // Held until the board restarts.
         std::mem::forget(held);
     });
+    std::thread::sleep(READ_TIME);
     restart();
 }
 

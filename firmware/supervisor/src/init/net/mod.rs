@@ -46,7 +46,7 @@ pub fn run(config: &Path, run: &Path) -> anyhow::Result<Exit> {
         let (tell, news) = mpsc::channel(NEWS_LIMIT);
         let resolv_conf = run.join("resolv.conf");
         let (config, cables) = (config.to_owned(), BTreeMap::new());
-        let net = Net { links, config, resolv_conf, cables, tell, last: 0, page: None, trouble: None };
+        let net = Net { links, config, resolv_conf, cables, tell, last: 0, named: false, page: None, trouble: None };
         net.keep(changes, news).await
     })?;
     Ok(Exit::Done)
@@ -69,6 +69,8 @@ struct Cable {
     client: Option<(u64, AbortHandle)>,
     granted: Option<(DhcpV4Lease, Grant)>,
     lost_at: Option<Instant>,
+    /// Since when a cable is waited for; `None` once one was in, or its absence was said.
+    awaited: Option<Instant>,
 }
 
 impl Drop for Cable {
@@ -78,6 +80,11 @@ impl Drop for Cable {
 }
 
 impl Cable {
+    /// The begin of a wait that leads to something when it is over.
+    fn waits_since(&self) -> Option<Instant> {
+        self.lost_at.filter(|_| self.granted.is_some()).or(self.awaited)
+    }
+
     fn stop(&mut self) {
         if let Some((_, client)) = self.client.take() {
             client.abort();
@@ -92,6 +99,8 @@ struct Net {
     cables: BTreeMap<u32, Cable>,
     tell: mpsc::Sender<Told>,
     last: u64,
+    /// Whether the machine has a name.
+    named: bool,
     /// The address that the page's line was said for.
     page: Option<Ipv4Addr>,
     /// What failed last: said once.
@@ -102,7 +111,7 @@ impl Net {
     async fn keep(mut self, mut changes: link::Changes, mut news: mpsc::Receiver<Told>) -> anyhow::Result<()> {
         loop {
             self.look().await?;
-            let rest = self.cables.values().filter_map(|c| c.lost_at).map(|at| at + LOST_LIMIT).min();
+            let rest = self.cables.values().filter_map(Cable::waits_since).map(|at| at + LOST_LIMIT).min();
             let rest = rest.unwrap_or_else(|| Instant::now() + LOOK_EVERY).min(Instant::now() + LOOK_EVERY);
             tokio::select! {
                 more = changes.next() => anyhow::ensure!(more, "the kernel's network tells nothing any more"),
@@ -127,7 +136,7 @@ impl Net {
         for link in links {
             changed |= self.see(link).await;
         }
-        if changed {
+        if changed || (!self.named && !self.cables.is_empty()) {
             self.publish();
         }
         Ok(())
@@ -139,12 +148,13 @@ impl Net {
             let done = self.links.up(link.index).await;
             self.trouble(&link.name, done);
         }
-        let fresh = || Cable { link: link.clone(), client: None, granted: None, lost_at: None };
-        let known = self.cables.contains_key(&link.index);
+        let awaited = Some(Instant::now());
+        let fresh = || Cable { link: link.clone(), client: None, granted: None, lost_at: None, awaited };
         let cable = self.cables.entry(link.index).or_insert_with(fresh);
         let renamed = cable.link.mac != link.mac || cable.link.name != link.name;
         cable.link = link;
-        if !known && !cable.link.carrier {
+        // Switched on just now, an interface takes some seconds to find the other end.
+        if !cable.link.carrier && cable.awaited.take_if(|at| *at + LOST_LIMIT <= Instant::now()).is_some() {
             say(&format!("{}: no cable", cable.link.name));
         }
         if renamed {
@@ -152,6 +162,7 @@ impl Net {
             cable.stop();
         }
         if cable.link.carrier {
+            cable.awaited = None;
             if cable.lost_at.take().is_some() {
                 say(&format!("{}: the cable is back", cable.link.name));
             }
@@ -215,7 +226,10 @@ impl Net {
             say(&format!("write {}: {e}", self.resolv_conf.display()));
         }
         let given = grants().find_map(|g| g.host_name.clone());
-        let name = given.or_else(|| self.cables.values().next().map(|c| lease::default_host_name(c.link.mac)));
+        let own = || self.cables.values().next().map(|c| lease::default_host_name(c.link.mac));
+        // A name stays until a network has another one for this machine: others know it by it.
+        let name = given.or_else(|| own().filter(|_| !self.named));
+        self.named |= name.is_some();
         match name.as_deref().map(files::set_host_name) {
             Some(Ok(true)) => say(&format!("host name {}", name.unwrap_or_default())),
             Some(Err(e)) => say(&format!("set the host name: {e}")),
