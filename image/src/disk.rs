@@ -196,7 +196,8 @@ fn fat(to: &Path, partition: &str, label: &str, bits: u8, identity: &Identity) -
 fn boot_volume(place: &Place, work: &Path, kernel: &Path, identity: &Identity) -> Result<PathBuf> {
     let volume = fat(&work.join("boot.fat"), BOOT, "OTEDAMABOOT", 32, identity)?;
     let loader = work.join("BOOTX64.EFI");
-    grub("x86_64-efi", "/EFI/BOOT", &[], &loader)?;
+    // The firmware's screen, which the kernel takes over.
+    grub("x86_64-efi", "/EFI/BOOT", &["efi_gop"], &loader)?;
     let recipe = place.top.join("image/grub.cfg");
     let text = fs::read_to_string(&recipe).with_context(|| format!("read {}", recipe.display()))?;
     ensure!(text.contains("@LINE@"), "read {}: it has no @LINE@", recipe.display());
