@@ -3,4 +3,4 @@
 use model::{ControlBoard, Tier};
 
 /// The PC.
-pub const CONTROL_BOARD: ControlBoard = ControlBoard { name: "pc", tier: Tier::Simulated, architecture: "x86_64" };
+pub const CONTROL_BOARD: ControlBoard = ControlBoard { name: "pc", tier: Tier::BootsInQemu, architecture: "x86_64" };

@@ -59,7 +59,8 @@ const MODULES: &[&str] =
 
 /// The kernel's line for a root on this device. What follows `--` is for the program.
 ///
-/// A root that does not come in half a minute is a panic, and a panic a restart. Messages go to the screen and to the serial line; the last one named is the program's own console.
+/// A root that does not come in half a minute is a panic, and a panic a restart. Messages go to the screen and to the serial
+/// line; the last one named is the program's own console.
 #[must_use]
 pub fn kernel_line(root: &str) -> String {
     format!("console=tty0 console=ttyS0,115200 panic=10 root={root} rootfstype=erofs ro rootwait=30 init=/bin/otedama -- init")
