@@ -39,7 +39,9 @@ struct SimBoard {
     heat: BoardHeat,
     rail: Volt,
     plugged: bool,
-    /// Its chips were too hot once.
+    /// What its chips bear of what chips usually do.
+    quality: f64,
+    /// They were too hot once.
     burnt: bool,
 }
 
@@ -84,7 +86,15 @@ impl World {
             let seed = seed.wrapping_mul(0x100).wrapping_add(board as u64);
             let chain = SimChain::new(b.chain, seed, scale_bits, zero_bits);
             let heat = BoardHeat::new(air.ambient);
-            boards.push(SimBoard { chain, chips: b.chain.chips, heat, rail: Volt(0.0), plugged: true, burnt: false });
+            boards.push(SimBoard {
+                chain,
+                chips: b.chain.chips,
+                heat,
+                rail: Volt(0.0),
+                plugged: true,
+                quality: 1.0,
+                burnt: false,
+            });
             for s in b.sensors {
                 parts.extend(part(s.part, board, s.place));
             }
@@ -125,7 +135,7 @@ impl World {
             for b in &mut self.boards {
                 let load = Load { chips: b.chips, clock: b.chain.clock(), rail: b.rail, hashing: b.chain.hashing() };
                 b.heat.step(load, &self.air);
-                b.chain.set_wrong(self.now, strain::wrong_permille(load.clock, b.rail, b.heat.chip));
+                b.chain.set_wrong(self.now, strain::wrong_permille(load.clock, b.rail, b.heat.chip, b.quality));
                 if b.heat.chip > strain::BURNT && !b.burnt {
                     (b.burnt, b.chips) = (true, 0);
                     b.chain.cut(self.now, 0);
@@ -218,6 +228,13 @@ impl World {
         if let Some(b) = self.boards.get_mut(chain).filter(|b| !b.burnt) {
             b.chips = chips.min(self.product.hashboards[chain].chain.chips);
             b.chain.cut(now, b.chips);
+        }
+    }
+
+    /// Gives a chain chips that bear only this part of the usual clock.
+    pub fn weaken(&mut self, chain: usize, quality: f64) {
+        if let Some(b) = self.boards.get_mut(chain) {
+            b.quality = quality;
         }
     }
 

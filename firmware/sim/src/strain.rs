@@ -16,14 +16,14 @@ const LOST_A_DEGREE: f64 = 0.001;
 /// How far above it, as a part of it, every nonce is wrong.
 const ALL_WRONG: f64 = 0.2;
 
-/// How many of a thousand nonces are wrong.
+/// How many of a thousand nonces are wrong, of chips that bear this part of what chips usually do.
 #[must_use]
-pub fn wrong_permille(clock: Megahertz, rail: Volt, chip: Celsius) -> u16 {
+pub fn wrong_permille(clock: Megahertz, rail: Volt, chip: Celsius, quality: f64) -> u16 {
     if clock.0 <= 0.0 || rail.0 <= 0.0 {
         return 0;
     }
     let cooler = (1.0 - LOST_A_DEGREE * (chip.0 - HEAT.0).max(0.0)).max(0.1);
-    let borne = CLOCK.0 * rail.0 / RAIL.0 * cooler;
+    let borne = quality * CLOCK.0 * rail.0 / RAIL.0 * cooler;
     let beyond = clock.0 / borne - 1.0;
     (beyond / ALL_WRONG * 1000.0).clamp(0.0, 1000.0) as u16
 }
@@ -36,10 +36,10 @@ mod tests {
     fn a_boards_own_limits_are_borne_and_more_is_not() {
         for p in board::PRODUCTS {
             let l = p.limits;
-            assert_eq!(wrong_permille(l.clock_max, l.rail_nominal, l.danger), 0, "{}", p.name);
+            assert_eq!(wrong_permille(l.clock_max, l.rail_nominal, l.danger, 1.0), 0, "{}", p.name);
             assert!(l.danger.0 + 20.0 < BURNT.0, "{}", p.name);
         }
-        let wrong = |clock, rail, chip| wrong_permille(Megahertz(clock), Volt(rail), Celsius(chip));
+        let wrong = |clock, rail, chip| wrong_permille(Megahertz(clock), Volt(rail), Celsius(chip), 1.0);
         assert_eq!(wrong(0.0, 13.2, 80.0), 0);
         assert_eq!((wrong(525.0, 12.0, 80.0), wrong(620.0, 13.2, 40.0)), (0, 0));
         assert!((490..=510).contains(&wrong(682.0, 13.2, 80.0)));
