@@ -57,6 +57,7 @@ pub struct Boot<'a> {
 #[derive(Debug)]
 pub struct Booted {
     guest: Process,
+    disk: PathBuf,
     /// The machine that it controls.
     pub simulated: Option<Simulated>,
     /// What it says.
@@ -94,10 +95,10 @@ impl Boot<'_> {
         let simulated = self.product.map(|p| Simulated::start(&self.place.program(), p, &sockets.0)).transpose()?;
         let console = self.folder.join("console.log");
         let lines = simulated.as_ref().map(|s| s.lines.clone());
-        let guest = Guest { firmware, disk, console: console.clone(), lines, forwards: self.forwards.to_vec() };
+        let guest = Guest { firmware, disk: disk.clone(), console: console.clone(), lines, forwards: self.forwards.to_vec() };
         let since = Instant::now();
         let guest = guest.start()?;
-        Ok(Booted { guest, simulated, console: Console::follow(&console)?, since, _sockets: sockets })
+        Ok(Booted { guest, disk, simulated, console: Console::follow(&console)?, since, _sockets: sockets })
     }
 }
 
@@ -139,7 +140,9 @@ impl Booted {
     /// The kernel's.
     pub fn stop(self) -> Result<()> {
         self.guest.stop(STOP_LIMIT)?;
-        self.simulated.map_or(Ok(()), Simulated::stop)
+        self.simulated.map_or(Ok(()), Simulated::stop)?;
+        // Only what the guest said is of use to anybody later.
+        fs::remove_file(&self.disk).with_context(|| format!("remove {}", self.disk.display()))
     }
 }
 

@@ -49,6 +49,9 @@ pub struct Args {
     /// The port of 127.0.0.1 for the page; 0 takes a free one.
     #[arg(long, default_value_t = PAGE)]
     port: u16,
+    /// Take the image as it was built last, however old.
+    #[arg(long)]
+    built: bool,
     /// Only measure: end after a chain's first share, and print the times as one JSON object.
     #[arg(long)]
     json: bool,
@@ -66,7 +69,9 @@ pub fn run(args: &Args) -> Result<()> {
     let place = Place::of(&args.board)?;
     // Before the minutes that a build takes.
     let port = free(args.port)?;
-    crate::build(&place)?;
+    if !args.built {
+        crate::build(&place)?;
+    }
 
     let mut forwards = vec![Forward { host: port, guest: PAGE }];
     forwards.extend(

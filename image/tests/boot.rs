@@ -9,10 +9,11 @@ use image::process::{Process, bound};
 use image::qemu::Forward;
 use image::run::status;
 use serde_json::Value;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 /// Longest wait for anything of a guest; a loaded machine with two cores needs two minutes for UEFI alone.
@@ -106,6 +107,65 @@ fn three_chains_mine_for_a_pool_by_its_name_until_the_bus_is_unplugged() {
     assert!(took <= 40, "{took} s: {status}");
     assert!(status["faults"].as_array().is_some_and(|f| !f.is_empty()), "{status}");
     guest.stop().expect("it ends");
+}
+
+#[test]
+fn run_shows_its_page_with_the_first_share_passes_words_on_and_leaves_nothing_behind() {
+    built();
+    let mut command = bound(env!("CARGO_BIN_EXE_image").as_ref());
+    command.args(["run", "--built", "--port", "0"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut run = Process::start("cargo image run", &mut command).expect("it starts");
+    let (out, err) = (heard(run.child().stdout.take()), heard(run.child().stderr.take()));
+    let page = line(&out, "http://127.0.0.1:");
+    let port: u16 = page.rsplit(':').next().and_then(|p| p.parse().ok()).expect("a port");
+    let guest = format!("run-{port}/console.log");
+    assert_eq!(processes(&guest).len(), 1, "one guest runs");
+    run.child().stdin.as_mut().expect("piped").write_all(b"unplug chain 7\n").expect("typed");
+    line(&err, "no chain '7'");
+
+    rustix::process::kill_process(rustix::process::Pid::from_child(run.child()), rustix::process::Signal::INT).expect("it runs");
+    line(&err, "ended");
+    let deadline = Instant::now() + PATIENCE;
+    let ended = loop {
+        match run.ended().expect("known") {
+            Some(status) => break status,
+            None => assert!(Instant::now() < deadline, "it does not end"),
+        }
+        std::thread::sleep(LOOK);
+    };
+    assert!(ended.success(), "{ended}");
+    assert_eq!(processes(&guest), Vec::<String>::new());
+    let sockets = format!("otedama-run-{}-0", run.child().id());
+    assert_eq!(processes(&sockets), Vec::<String>::new(), "the simulated machine");
+    assert!(!std::env::temp_dir().join(sockets).exists());
+}
+
+/// What a process says, line by line.
+fn heard(said: Option<impl Read + Send + 'static>) -> Receiver<String> {
+    let said = said.expect("it was piped");
+    let (sender, lines) = channel();
+    std::thread::spawn(move || BufReader::new(said).lines().map_while(Result::ok).for_each(|l| drop(sender.send(l))));
+    lines
+}
+
+/// The next line with this text.
+fn line(lines: &Receiver<String>, text: &str) -> String {
+    let (deadline, mut before) = (Instant::now() + PATIENCE, String::new());
+    loop {
+        let line = lines.recv_timeout(deadline.saturating_duration_since(Instant::now()));
+        let line = line.unwrap_or_else(|e| panic!("no line with '{text}': {e}; it said:\n{before}"));
+        if line.contains(text) {
+            return line;
+        }
+        before += &format!("{line}\n");
+    }
+}
+
+/// Command lines that run and have this text.
+fn processes(text: &str) -> Vec<String> {
+    let all = std::fs::read_dir("/proc").expect("Linux").flatten();
+    let lines = all.filter_map(|p| std::fs::read(p.path().join("cmdline")).ok());
+    lines.map(|l| String::from_utf8_lossy(&l).replace('\0', " ")).filter(|l| l.contains(text)).collect()
 }
 
 #[test]
