@@ -2,6 +2,7 @@
 
 use clap::{Parser, Subcommand};
 use image::place::Place;
+use std::process::ExitCode;
 
 #[derive(Parser)]
 #[command(
@@ -39,8 +40,19 @@ enum Cmd {
     Run(image::run::Args),
 }
 
-fn main() -> anyhow::Result<()> {
-    match Cli::parse().command {
+fn main() -> ExitCode {
+    match run(Cli::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        // One line with its causes, whatever the environment says of backtraces: it is read by people.
+        Err(error) => {
+            eprintln!("image: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Cmd) -> anyhow::Result<()> {
+    match command {
         Cmd::Build { board } => println!("{}", image::build(&Place::of(&board)?)?.display()),
         Cmd::Kernel { board } => println!("{}", image::kernel::build(&Place::of(&board)?)?.display()),
         Cmd::Program { board } => println!("{}", image::program::build(&Place::of(&board)?)?.display()),
