@@ -40,20 +40,26 @@ pub fn build(place: &Place) -> Result<PathBuf> {
     let folder = place.cache.join("kernel");
     fs::create_dir_all(&folder).with_context(|| format!("make {}", folder.display()))?;
     let kept = folder.join(format!("{}-{}.bzImage", place.board, key(&version, &fragments)));
-    // One build at a time: a second waits, and finds what the first has made.
-    let lock = File::create(folder.join("lock")).context("make the kernel cache's lock")?;
-    lock.lock().context("lock the kernel cache")?;
     if !kept.exists() {
-        say(&format!("building the kernel from {PACKAGE} {version}: some 7 minutes on two cores, once"));
-        let source = unpacked(&folder, &version)?;
-        let made = compile(&source, &folder.join(format!("build-{}", place.board)), &fragments)?;
-        let part = kept.with_extension("part");
-        fs::copy(&made, &part).with_context(|| format!("copy {} to {}", made.display(), part.display()))?;
-        fs::rename(&part, &kept).with_context(|| format!("keep {}", kept.display()))?;
+        // One build at a time: a second waits, and finds what the first has made.
+        let lock = File::create(folder.join("lock")).context("make the kernel cache's lock")?;
+        lock.lock().context("lock the kernel cache")?;
+        if !kept.exists() {
+            anew(place, &folder, &version, &fragments, &kept)?;
+        }
     }
     let to = place.kernel();
     fs::copy(&kept, &to).with_context(|| format!("copy {} to {}", kept.display(), to.display()))?;
     Ok(to)
+}
+
+fn anew(place: &Place, folder: &Path, version: &str, fragments: &str, kept: &Path) -> Result<()> {
+    say(&format!("building the kernel from {PACKAGE} {version}: some 7 minutes on two cores, once"));
+    let source = unpacked(folder, version)?;
+    let made = compile(&source, &folder.join(format!("build-{}", place.board)), fragments)?;
+    let part = kept.with_extension("part");
+    fs::copy(&made, &part).with_context(|| format!("copy {} to {}", made.display(), part.display()))?;
+    fs::rename(&part, kept).with_context(|| format!("keep {}", kept.display()))
 }
 
 fn source_version() -> Result<String> {
