@@ -306,6 +306,9 @@ impl Chain {
             // What is not there cannot obey.
             (Err(_), _) if !self.is_plugged() => self.supply_is_off(),
             (Err(why), _) => {
+                if self.raised.is_some_and(|r| r != FaultCode::RailFailed) {
+                    self.recovered(faults);
+                }
                 faults.raise(FaultCode::RailFailed, &self.place, &why);
                 self.raised = Some(FaultCode::RailFailed);
                 self.off_refused = true;

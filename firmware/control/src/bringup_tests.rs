@@ -211,6 +211,26 @@ fn a_regulator_that_lies_or_refuses_is_seen() {
 }
 
 #[test]
+fn of_two_failures_none_is_left_behind_when_the_chain_is_well_again() {
+    let mut b = Bench::to_hashing();
+    let mut orders = vec![];
+    b.c.failed(ms(7000), FaultCode::ChainMissing, "the line is gone", &mut b.faults, &mut orders);
+    b.rail(ms(7100), Err("the bus is gone".to_owned()));
+    assert!(b.faults.has(FaultCode::RailFailed, "chain 0") && !b.faults.has(FaultCode::ChainMissing, "chain 0"));
+    b.rail(ms(7200), Ok(None));
+    b.tick(ms(9000));
+    b.rail(ms(9500), Ok(Some(Volt(14.0))));
+    b.tick(ms(10_500));
+    b.tick(ms(10_600));
+    b.count(ms(11_000), 12);
+    b.c.ready(ms(11_500));
+    b.tick(ms(11_500));
+    b.hashing(ms(14_000));
+    b.rail(ms(14_500), Ok(Some(Volt(13.0))));
+    assert!(b.c.is_hashing() && b.faults.is_empty(), "{:?}", b.faults);
+}
+
+#[test]
 fn facts_out_of_turn_change_nothing() {
     let mut b = Bench::new();
     assert_eq!(b.count(ms(0), 12), []);
