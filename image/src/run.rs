@@ -8,7 +8,7 @@ use crate::command::say;
 use crate::place::Place;
 use crate::qemu::Forward;
 use crate::watch::Shown;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use std::io::{BufRead, ErrorKind};
 use std::net::{Ipv4Addr, TcpListener};
@@ -28,6 +28,8 @@ const LOOK: Duration = Duration::from_millis(20);
 /// Between two questions for the status, while a share is awaited and after that.
 const ASK: Duration = Duration::from_millis(250);
 const ASK_LATER: Duration = Duration::from_secs(2);
+/// How long a guest that listens is given to have an address: one asked before keeps the question for seconds.
+const ADDRESS_LIMIT: Duration = Duration::from_secs(10);
 /// How long QEMU may be without a listening guest, and without a chain's share: many times what a loaded machine with two cores
 /// needs.
 const LISTEN_LIMIT: Duration = Duration::from_secs(240);
@@ -72,6 +74,7 @@ pub fn run(args: &Args) -> Result<()> {
     if !args.built {
         crate::build(&place)?;
     }
+    ensure!(place.disk().exists(), "find {}: run it once without --built", place.disk().display());
 
     let mut forwards = vec![Forward { host: port, guest: PAGE }];
     forwards.extend(
@@ -189,7 +192,8 @@ impl Session {
                 bail!(self.nothing("no share of a chain was accepted", SHARE_LIMIT));
             }
             let wait = if times.chain_share.is_some() { ASK_LATER } else { ASK };
-            if times.listening.is_some() && self.asked.is_none_or(|a| a.elapsed() >= wait) && self.ask.try_send(()).is_ok() {
+            let reachable = times.reachable.is_some() || times.listening.is_some_and(|t| now > t + ADDRESS_LIMIT);
+            if reachable && self.asked.is_none_or(|a| a.elapsed() >= wait) && self.ask.try_send(()).is_ok() {
                 self.asked = Some(Instant::now());
             }
         }

@@ -15,6 +15,8 @@ pub struct Times {
     pub first_line: Option<Duration>,
     /// The program listens.
     pub listening: Option<Duration>,
+    /// It has an address, and so can be asked.
+    pub reachable: Option<Duration>,
     /// A share was accepted.
     pub share: Option<Duration>,
     /// One that the processor found.
@@ -58,6 +60,9 @@ impl Shown {
         }
         if line.contains(" listening ") {
             first(&mut self.times.listening, now, "the program listens");
+        }
+        if line.contains("otedama init: page: ") {
+            self.times.reachable.get_or_insert(now);
         }
     }
 
@@ -181,6 +186,7 @@ mod tests {
             (2, "otedama init: the first process"),
             (3, "otedama init: started the child as process 71"),
             (4, "2026-11-23T13:03:59.558445Z  INFO listening page=0.0.0.0:8080"),
+            (5, "[    2.893] otedama init: page: http://10.0.2.15:8080"),
         ] {
             shown.console(s(at), line);
         }
@@ -197,6 +203,7 @@ mod tests {
         let t = Times {
             first_line: Some(s(2)),
             listening: Some(s(4)),
+            reachable: Some(s(5)),
             share: Some(s(6)),
             cpu_share: Some(s(6)),
             chain_share: Some(s(8)),
