@@ -57,6 +57,8 @@ pub struct Link {
     cut: bool,
     /// The pool takes lines and says nothing.
     mute: bool,
+    /// The pool takes no share, however good.
+    refuse: bool,
     /// Jobs that were offered and still count.
     offered: BTreeSet<String>,
     /// Jobs that a clean one superseded, and until when the miner could not know.
@@ -88,6 +90,7 @@ impl Link {
             answers: Answers::default(),
             cut: false,
             mute: false,
+            refuse: false,
             offered: BTreeSet::new(),
             superseded: VecDeque::new(),
             seen: BTreeSet::new(),
@@ -124,6 +127,11 @@ impl Link {
     /// Makes the pool swallow its words while the connection stands, or heals it.
     pub fn mute(&mut self, mute: bool) {
         self.mute = mute;
+    }
+
+    /// Makes the pool refuse every share, or heals it.
+    pub fn refuse(&mut self, refuse: bool) {
+        self.refuse = refuse;
     }
 
     /// Puts a line of anybody's choice on its way to the miner.
@@ -252,7 +260,11 @@ impl Link {
                         version_bits: s.version_bits,
                     };
                     self.inspect(arrived, &claim);
-                    let (verdict, block) = self.pool.judge(&claim);
+                    let (verdict, block) = if self.refuse {
+                        (Verdict::Rejected(model::Reject::Other("worker is banned".to_owned())), None)
+                    } else {
+                        self.pool.judge(&claim)
+                    };
                     match &verdict {
                         Verdict::Accepted => self.answers.accepted += 1,
                         Verdict::Stale => self.answers.stale += 1,

@@ -299,22 +299,23 @@ fn a_pool_that_cannot_be_reached_is_tried_until_it_is_back() {
 fn the_next_pool_is_mined_for_while_the_first_is_gone_and_no_longer() {
     let mut b = Bench::warm(2);
     assert_eq!(b.accepted(1), 0);
-    for mute in [false, true] {
+    for way in ["gone", "mute", "refusing"] {
         let (first, second) = (b.accepted(0), b.accepted(1));
-        if mute {
-            b.0.pool(0).expect("in the list").mute(true);
-        } else {
-            b.0.cut_pool(0, true);
-        }
-        b.run(300);
-        assert!(b.accepted(1) > second + 5, "muted: {mute}");
-        b.0.cut_pool(0, false);
-        b.0.pool(0).expect("in the list").mute(false);
+        let be = |b: &mut Bench, bad: bool| match way {
+            "gone" => b.0.cut_pool(0, bad),
+            "mute" => b.0.pool(0).expect("in the list").mute(bad),
+            _ => b.0.pool(0).expect("in the list").refuse(bad),
+        };
+        be(&mut b, true);
+        // 20 shares that are refused take four minutes at this difficulty.
+        b.run(450);
+        assert!(b.accepted(1) > second + 5, "{way}: {:?}", b.0.rig().faults());
+        be(&mut b, false);
         b.run(400);
-        assert!(b.accepted(0) > first + 5, "muted: {mute}");
+        assert!(b.accepted(0) > first + 5, "{way}: {:?}", b.0.rig().faults());
         let second = b.accepted(1);
         b.run(300);
-        assert_eq!(b.accepted(1), second, "muted: {mute}");
+        assert_eq!(b.accepted(1), second, "{way}");
     }
     b.end();
 }
