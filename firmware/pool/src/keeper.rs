@@ -62,11 +62,13 @@ pub struct Blocks {
 impl Blocks {
     /// Keeps a block on disk, at once, and orders it to be sent. The node's thread may sit in a call for half a minute; a program
     /// that ends meanwhile must have the block. The queue is unbounded on purpose: at most one comes per previous block.
-    pub fn deliver(&self, block: BlockFound) {
+    pub fn deliver(&self, block: BlockFound, worker: &str) {
         if let Err(e) = self.outbox.keep(&block) {
             // It is sent all the same: better lost later than now.
             tracing::error!(error = %e, hash = %block.hash.to_explorer_hex(), "a found block is not on disk");
         }
+        // Said once it is kept, so that the log names no block that a kill could have lost.
+        tracing::info!(height = block.height, hash = %block.hash.to_explorer_hex(), worker, "block found");
         if let Err(e) = self.errands.send(Errand::Block(block)) {
             let Errand::Block(block) = e.0 else { return };
             tracing::error!(height = block.height, hash = %block.hash.to_explorer_hex(), block = block.hex, "block not sent: thread ended");
@@ -236,7 +238,7 @@ mod tests {
         let courier = Courier::new(Box::new(Hanging(hanging)), Some(Journal::open(&folder).expect("open")));
         let (blocks, mut reports) = start(courier).expect("threads");
         let block = BlockFound { hex: crate::hex::encode(&[1; 100]), hash: Hash([1; 32]), height: 1 };
-        blocks.deliver(block.clone());
+        blocks.deliver(block.clone(), "worker");
         assert_eq!(
             Journal::open(&folder).expect("open").waiting(),
             std::slice::from_ref(&block),

@@ -324,8 +324,7 @@ impl Shared {
             version_bits: s.version_bits,
         });
         if let Some(block) = block {
-            tracing::info!(height = block.height, hash = %block.hash.to_explorer_hex(), worker = s.worker, "block found");
-            self.blocks.deliver(block);
+            self.blocks.deliver(block, &s.worker);
         }
         if let Some(worker) = core.worker(&s.worker) {
             match verdict {
