@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// Longest wait for one thing; several times what an idle machine needs for the slowest.
@@ -52,6 +53,7 @@ pub struct Serve {
     log: Arc<Mutex<Vec<String>>>,
     listening: String,
     began: Instant,
+    reader: Option<JoinHandle<()>>,
 }
 
 impl Serve {
@@ -70,10 +72,10 @@ impl Serve {
         let stderr = child.stderr.take().expect("it was piped");
         let log = Arc::new(Mutex::new(Vec::new()));
         let kept = Arc::clone(&log);
-        std::thread::spawn(move || {
+        let reader = std::thread::spawn(move || {
             BufReader::new(stderr).lines().map_while(Result::ok).for_each(|l| kept.lock().expect("one writer").push(l));
         });
-        let mut serve = Serve { child, log, listening: String::new(), began: Instant::now() };
+        let mut serve = Serve { child, log, listening: String::new(), began: Instant::now(), reader: Some(reader) };
         let heard = || serve.log().lines().find(|l| l.contains("listening")).map(str::to_owned);
         let line = wait("it listens", heard, || serve.log());
         serve.listening = line;
@@ -124,13 +126,30 @@ impl Serve {
         rustix::process::Pid::from_child(&self.child)
     }
 
-    /// Ends it as a keeper of services does: it must end with 0 and have met no bug.
-    pub fn end(mut self) {
+    /// Ends it as a keeper of services does: it must end with 0 and have met no bug. Gives back its whole log.
+    pub fn end(mut self) -> String {
         rustix::process::kill_process(self.pid(), rustix::process::Signal::TERM).expect("it runs");
         let log = Arc::clone(&self.log);
         let status = wait("it ends", || self.child.try_wait().expect("our child"), || text(&log));
-        assert_eq!(status.code(), Some(0), "{}", self.log());
-        assert!(!self.log().contains("panicked"), "{}", self.log());
+        let log = self.read_out();
+        assert_eq!(status.code(), Some(0), "{log}");
+        assert!(!log.contains("panicked"), "{log}");
+        log
+    }
+
+    /// Ends it as a power cut does, with no chance to do anything. Gives back its whole log.
+    pub fn kill(mut self) -> String {
+        self.child.kill().expect("it runs");
+        self.child.wait().expect("it ends");
+        self.read_out()
+    }
+
+    /// The log of a program that ended.
+    fn read_out(&mut self) -> String {
+        if let Some(reader) = self.reader.take() {
+            reader.join().expect("it reads to the end");
+        }
+        self.log()
     }
 }
 
@@ -148,6 +167,12 @@ impl Drop for Serve {
 /// The faults of a status at this place.
 pub fn faults<'a>(status: &'a Value, place: &str) -> Vec<&'a Value> {
     status["faults"].as_array().into_iter().flatten().filter(|f| f["place"] == place).collect()
+}
+
+/// All faults but those that a host makes which is too busy to simulate three chains in time.
+pub fn own_faults(status: &Value) -> Vec<&Value> {
+    let busy = |f: &&Value| f["code"] == "chain-short" || f["code"] == "chain-slow";
+    status["faults"].as_array().into_iter().flatten().filter(|f| !busy(f)).collect()
 }
 
 /// Accepted shares of an upstream of a status.

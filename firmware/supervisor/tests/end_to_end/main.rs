@@ -6,6 +6,7 @@
 
 mod bad_pools;
 mod bench;
+mod ends;
 mod lines;
 #[path = "../../../pool/tests/node/mod.rs"]
 mod node;

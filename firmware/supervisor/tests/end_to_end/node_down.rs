@@ -85,8 +85,7 @@ fn a_block_found_while_the_node_is_dead_is_its_next_one_and_mining_goes_on() {
 #[test]
 fn a_block_found_while_the_node_is_dead_outlives_serve() {
     let (mut node, folder, serve, block) = block_without_a_node("down-both");
-    // By SIGKILL.
-    drop(serve);
+    serve.kill();
     let serve = Serve::start(&folder, &(IDLE.to_owned() + &pool(&node)));
     serve.until("node-down", is_down);
     start_again(&mut node);
