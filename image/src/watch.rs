@@ -95,13 +95,19 @@ impl Shown {
     }
 
     fn chains(&mut self, now: Duration, s: &Value) {
+        let mut changed = BTreeMap::<_, Vec<_>>::new();
         for chain in list(&s["chains"]) {
-            let id = number(&chain["id"]);
-            let state = text(&chain["state"]);
-            if self.chains.get(&id).is_none_or(|shown| *shown != state) {
-                tell(now, &format!("chain {id}: {state}, {} of {} chips", chain["chips"], chain["chips_expected"]));
+            let (id, state) = (number(&chain["id"]), text(&chain["state"]));
+            // Until its first temperature is read a chain may not start, which is called failed too; as a beginning it misleads.
+            let begins = !self.chains.contains_key(&id) && state == "failed" && list(&s["faults"]).next().is_none();
+            if !begins && self.chains.get(&id) != Some(&state) {
+                let what = format!("{state}, {} of {} chips", chain["chips"], chain["chips_expected"]);
+                changed.entry(what).or_default().push(format!("chain {id}"));
                 self.chains.insert(id, state);
             }
+        }
+        for (what, chains) in changed {
+            tell(now, &format!("{}: {what}", few(&chains)));
         }
         let mining = list(&s["chains"]).any(|c| c["state"] == "hashing");
         if mining != self.mining {
@@ -139,10 +145,11 @@ impl Shown {
 }
 
 /// The first names of a list.
-fn few(names: &[&str]) -> String {
+fn few(names: &[impl AsRef<str>]) -> String {
     const SHOWN: usize = 3;
     let rest = names.len().saturating_sub(SHOWN);
-    let shown = names[..names.len() - rest].join(", ");
+    let shown: Vec<&str> = names[..names.len() - rest].iter().map(AsRef::as_ref).collect();
+    let shown = shown.join(", ");
     if rest == 0 { shown } else { format!("{shown} and {rest} more") }
 }
 
@@ -222,10 +229,13 @@ mod tests {
         let status = |state: &str, faults: Value| json!({"chains": [{"id": 0, "state": state}], "faults": faults});
         let fault =
             json!({"title": "Sensor\u{1b}[2J lost", "place": "chain 0", "severity": "error", "detail": "d", "advice": "a"});
+        shown.status(s(0), &status("failed", json!([])));
+        assert!(shown.chains.is_empty(), "no reading yet");
         shown.status(s(1), &status("hashing", json!([])));
         assert!(shown.mining && shown.faults.is_empty());
         shown.status(s(2), &status("failed", json!([fault])));
         assert!(!shown.mining);
+        assert_eq!(shown.chains[&0], "failed");
         assert_eq!(shown.faults.first(), Some(&("Sensor[2J lost".to_owned(), "chain 0".to_owned())));
         shown.status(s(3), &status("starting", json!([])));
         assert!(shown.faults.is_empty());
