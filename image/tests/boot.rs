@@ -239,7 +239,7 @@ fn names(folder: &Path) -> Process {
     std::fs::write(&file, "nameserver 127.0.0.1\n").expect("written");
     let mounted = Command::new("mount").arg("--bind").arg(&file).arg("/etc/resolv.conf").status().expect("mount");
     assert!(mounted.success());
-    let mut command = bound("dnsmasq".as_ref());
+    let mut command = bound("/usr/sbin/dnsmasq".as_ref());
     // 10.0.2.2 is this machine's loopback, as QEMU shows it to the guest.
     command.args(["--keep-in-foreground", "--no-resolv", "--no-hosts", "--conf-file=/dev/null", "--user=root"]);
     command.args(["--listen-address=127.0.0.1", "--bind-interfaces", "--address=/pool.test/10.0.2.2", "--pid-file="]);
