@@ -243,6 +243,12 @@ impl Brain {
         due.unwrap_or(Time::NEVER).min(self.last + TICK)
     }
 
+    /// Whether the supply of all chains is off, as it said itself; there may be none.
+    #[must_use]
+    pub fn supply_is_off(&self) -> bool {
+        self.supply.as_ref().is_none_or(Supply::said_off)
+    }
+
     /// Whether shares of this job still count.
     #[must_use]
     pub fn is_active(&self, job: JobId) -> bool {

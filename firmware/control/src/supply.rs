@@ -61,6 +61,12 @@ impl Supply {
         matches!(self.state, State::Off)
     }
 
+    /// Whether it was never switched on, or said that it is off again.
+    #[must_use]
+    pub fn said_off(&self) -> bool {
+        matches!(self.state, State::Off | State::Resting { .. })
+    }
+
     /// What it reported after an order.
     pub fn told(&mut self, now: Time, value: Result<Option<Volt>, String>, faults: &mut Faults, orders: &mut Vec<Order>) {
         match (self.state, value) {
@@ -169,8 +175,9 @@ mod tests {
     fn it_follows_what_is_wanted() {
         let mut b = Bench::on();
         assert_eq!(b.tick(2, false, false), [Order::Supply(None)]);
-        assert!(!b.0.is_surely_off());
+        assert!(!b.0.is_surely_off() && !b.0.said_off());
         b.told(3, Ok(None));
+        assert!(b.0.said_off());
         assert_eq!(b.tick(3, true, false), [Order::Supply(Some(Volt(14.0)))], "no rest after a plain stop");
     }
 

@@ -263,11 +263,13 @@ impl Serving {
         let off = |c: &model::ChainStatus| {
             c.volts == 0.0 && !matches!(c.state, ChainState::Starting | ChainState::Ramping | ChainState::Hashing)
         };
-        if self.rig.status(now).chains.iter().all(off) && !self.rig.brain().is_finishing(now) {
+        // The supply's order is only on its way when the last rail says that it is off.
+        let brain = self.rig.brain();
+        if self.rig.status(now).chains.iter().all(off) && brain.supply_is_off() && !brain.is_finishing(now) {
             return true;
         }
         if now >= end {
-            tracing::error!("the chains did not say that they are off in time");
+            tracing::error!("chains and supply did not say that they are off in time");
         }
         now >= end
     }
