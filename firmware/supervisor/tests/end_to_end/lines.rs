@@ -153,12 +153,11 @@ fn told(status: &Value, chain: usize, code: &str) -> bool {
 /// The first chain and the processor mine on, nothing is said against them, and at the end everything is off.
 fn end(machine: &Machine, serve: Serve) {
     let before = serve.status();
-    let places = own_faults(&before).into_iter().map(|f| f["place"].as_str().unwrap_or_default());
-    places.for_each(|place| assert!(["chain 1", "chain 2"].contains(&place), "{before:#}"));
     serve.until("chain 0 and the processor mine on", |s| {
         let more = number(s, 0, "nonces") > number(&before, 0, "nonces") + 50;
         let cpu = s["cpus"][0]["nonces"].as_u64() > before["cpus"][0]["nonces"].as_u64();
-        is(s, 0, "hashing") && more && cpu && accepted(s, 0) > accepted(&before, 0)
+        let alone = own_faults(s).iter().all(|f| f["place"] == "chain 1" || f["place"] == "chain 2");
+        is(s, 0, "hashing") && more && cpu && alone && accepted(s, 0) > accepted(&before, 0)
     });
     serve.end();
     let mut gpio = SocketGpio::open(&machine.socket()).expect("the machine is there");
@@ -184,7 +183,7 @@ fn a_silent_chain_and_one_that_talks_garbage_are_named_and_alone() {
 fn a_chain_at_a_wrong_rate_and_one_that_dies_at_work_are_named_and_alone() {
     let (machine, lines, serve) = bench("lines-rate", [Damage::WrongRate, Damage::None]);
     serve.until("the unreadable one is missed", |s| told(s, 1, "chain-missing") && number(s, 1, "frame_errors") > 0);
-    serve.until("the others hash", |s| is(s, 0, "hashing") && is(s, 2, "hashing") && number(s, 2, "nonces") > 0);
+    serve.until("the others hash", |s| [0, 2].iter().all(|c| is(s, *c, "hashing") && number(s, *c, "nonces") > 0));
     lines[1].be(Damage::Silent);
     serve.until("the dead one is missed", |s| told(s, 2, "chain-silent") || told(s, 2, "chain-missing"));
     end(&machine, serve);
@@ -193,8 +192,8 @@ fn a_chain_at_a_wrong_rate_and_one_that_dies_at_work_are_named_and_alone() {
 #[test]
 fn damaged_and_half_frames_are_counted_and_told_and_the_rest_of_them_works() {
     let (machine, lines, serve) = bench("lines-noise", [Damage::None, Damage::None]);
-    serve.until("all chains hash", |s| (0..3).all(|c| is(s, c, "hashing") && number(s, c, "nonces") > 0));
-    assert_eq!(own_faults(&serve.status()), Vec::<&Value>::new());
+    let hash = |s: &Value| (0..3).all(|c| is(s, c, "hashing") && number(s, c, "nonces") > 0);
+    serve.until("all chains hash", |s| hash(s) && own_faults(s).is_empty());
     lines[0].be(Damage::Bits);
     lines[1].be(Damage::Halves);
     let status = serve.until("the noise is told", |s| told(s, 1, "chain-noise") && told(s, 2, "chain-noise"));

@@ -47,7 +47,10 @@ fn block_without_a_node(name: &str) -> (RealNode, std::path::PathBuf, Serve, Str
     let kept = || journal(&folder);
     let block = wait("a block is kept", kept, || serve.log());
     println!("kept {block} upon height {blocks}");
-    serve.until("a share", |s| s["mining"] == true && is_down(s));
+    // It is said once it is on disk.
+    wait("it is said", || (found(&serve.log()).len() > before).then_some(()), || serve.log());
+    let shares = serve.until("mining goes on", |s| s["mining"] == true && is_down(s) && accepted(s, 0) > 0);
+    serve.until("a further share", |s| accepted(s, 0) > accepted(&shares, 0));
     assert_eq!(found(&serve.log()).len(), before + 1, "one block upon a block: {}", serve.log());
     (node, folder, serve, block)
 }
