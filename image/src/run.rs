@@ -77,9 +77,13 @@ pub fn run(args: &Args) -> Result<()> {
     ensure!(place.disk().exists(), "find {}: run it once without --built", place.disk().display());
 
     let mut forwards = vec![Forward { host: port, guest: PAGE }];
-    forwards.extend(
-        OTHERS.iter().filter(|(_, p)| args.port == PAGE && free(*p).is_ok()).map(|(_, p)| Forward { host: *p, guest: *p }),
-    );
+    // Who leaves the page's port to us wants no fixed one.
+    for (name, other) in OTHERS.iter().filter(|_| args.port != 0) {
+        match free(*other) {
+            Ok(_) if *other != port => forwards.push(Forward { host: *other, guest: *other }),
+            _ => say(&format!("{name} will not be reachable from here: port {other} of this machine is taken")),
+        }
+    }
     let settings = settings(product.name, product.hashboards.len());
     let folder = place.out.join(format!("run-{port}"));
     let boot = Boot {
@@ -204,12 +208,8 @@ impl Session {
         self.shown.status(self.booted.since.elapsed(), status);
         if before.is_none() && self.shown.times.share.is_some() && !self.json {
             println!("http://127.0.0.1:{}", self.port);
-            for (name, port) in OTHERS {
-                if self.forwards.iter().any(|f| f.guest == port) {
-                    say(&format!("{name}: http://127.0.0.1:{port}"));
-                } else {
-                    say(&format!("{name}: not reachable from here, as port {port} of this machine is taken"));
-                }
+            for (name, port) in OTHERS.iter().filter(|(_, p)| self.forwards.iter().any(|f| f.guest == *p)) {
+                say(&format!("{name}: http://127.0.0.1:{port}"));
             }
         }
     }
