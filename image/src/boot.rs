@@ -111,7 +111,8 @@ impl Booted {
         let ended = self.guest.ended()?;
         let lines = self.console.lines()?;
         if let Some(status) = ended {
-            bail!("the guest ended (QEMU: {status}); the last lines of its console:\n{}", self.console.tail());
+            let (path, tail) = (self.console.path().display(), self.console.tail());
+            bail!("the guest ended (QEMU: {status}); its console is in {path}, the last lines of it:\n{tail}");
         }
         self.simulated.iter_mut().try_for_each(Simulated::check)?;
         Ok(lines)

@@ -51,6 +51,12 @@ impl Console {
         Ok(lines)
     }
 
+    /// Its file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The last lines, a begun one too.
     #[must_use]
     pub fn tail(&self) -> String {

@@ -5,8 +5,10 @@ use anyhow::{Context, ensure};
 use serde_json::Value;
 use std::process::{Command, Stdio};
 
-/// From QEMU's start, seconds: PID 1's first line, listening, first accepted share (by a chain, whose delays are real).
-const GOALS: [(&str, f64); 3] = [("first_line_seconds", 2.5), ("listening_seconds", 3.0), ("first_share_seconds", 33.0)];
+/// From QEMU's start, seconds: PID 1's first line, listening, the first accepted share by the processor and by a chain, whose
+/// delays are real.
+const GOALS: [(&str, f64); 4] =
+    [("first_line_seconds", 2.5), ("listening_seconds", 3.0), ("cpu_share_seconds", 13.0), ("chain_share_seconds", 33.0)];
 
 /// Boots it once.
 pub fn measure(report: &mut Report) -> anyhow::Result<()> {
@@ -18,7 +20,8 @@ pub fn measure(report: &mut Report) -> anyhow::Result<()> {
     let there = image(&["run", "--help"]).stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|s| s.success());
     ensure!(there, "this tree has no 'cargo image run'");
     report.doing("booting the image in QEMU");
-    let out = image(&["run", "--json"]).stderr(Stdio::inherit()).output().context("start 'cargo image run --json'")?;
+    let out =
+        image(&["run", "--json", "--port", "0"]).stderr(Stdio::inherit()).output().context("start 'cargo image run --json'")?;
     ensure!(out.status.success(), "'cargo image run --json' failed");
     let said = String::from_utf8_lossy(&out.stdout);
     let last = said.lines().rev().find(|l| l.starts_with('{')).context("find what 'cargo image run --json' measured")?;
