@@ -107,7 +107,12 @@ pub fn run(args: &Args) -> Result<()> {
     let mut session = Session { booted, events, ask, port, forwards, asked: None, shown: Shown::default(), json: args.json };
     let ended = session.watch();
     session.booted.stop()?;
-    match ended? {
+    let ended = ended?;
+    if args.port == 0 {
+        // A folder by a port that nobody chose would never be found or used again; after a failure it is kept.
+        std::fs::remove_dir_all(&folder).with_context(|| format!("remove {}", folder.display()))?;
+    }
+    match ended {
         End::Measured => println!("{}", session.shown.times.json(args.firmware)),
         End::Asked => say("ended"),
     }
