@@ -98,9 +98,7 @@ impl Shown {
         let mut changed = BTreeMap::<_, Vec<_>>::new();
         for chain in list(&s["chains"]) {
             let (id, state) = (number(&chain["id"]), text(&chain["state"]));
-            // Until its first temperature is read a chain may not start, which is called failed too; as a beginning it misleads.
-            let begins = !self.chains.contains_key(&id) && state == "failed" && list(&s["faults"]).next().is_none();
-            if !begins && self.chains.get(&id) != Some(&state) {
+            if self.chains.get(&id) != Some(&state) {
                 let what = format!("{state}, {} of {} chips", chain["chips"], chain["chips_expected"]);
                 changed.entry(what).or_default().push(format!("chain {id}"));
                 self.chains.insert(id, state);
@@ -229,8 +227,7 @@ mod tests {
         let status = |state: &str, faults: Value| json!({"chains": [{"id": 0, "state": state}], "faults": faults});
         let fault =
             json!({"title": "Sensor\u{1b}[2J lost", "place": "chain 0", "severity": "error", "detail": "d", "advice": "a"});
-        shown.status(s(0), &status("failed", json!([])));
-        assert!(shown.chains.is_empty(), "no reading yet");
+        shown.status(s(0), &status("starting", json!([])));
         shown.status(s(1), &status("hashing", json!([])));
         assert!(shown.mining && shown.faults.is_empty());
         shown.status(s(2), &status("failed", json!([fault])));

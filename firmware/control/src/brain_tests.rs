@@ -131,6 +131,16 @@ fn it_comes_to_mine_and_says_so() {
 }
 
 #[test]
+fn a_chain_has_not_failed_before_its_first_readings_are_due() {
+    let mut r = Rig::new(PLAN);
+    r.board = Err("no answer".to_owned());
+    r.run(3);
+    assert_eq!((r.status().chains[0].state, r.has(FaultCode::SensorLost)), (ChainState::Starting, false));
+    r.run(10);
+    assert_eq!((r.status().chains[0].state, r.has(FaultCode::SensorLost)), (ChainState::Failed, true));
+}
+
+#[test]
 fn without_an_upstream_hash_power_stays_off() {
     let mut r = Rig::new(Plan { upstreams: 0, ..PLAN });
     r.tell(Fact::Command(Command::Start));

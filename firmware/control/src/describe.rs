@@ -67,7 +67,11 @@ impl Brain {
         let state = match (chain.stage(), permit) {
             (_, Some(Permit::Heat)) => ChainState::Cooling,
             (_, Some(Permit::Latched)) | (Stage::Failed { .. }, _) => ChainState::Failed,
-            (Stage::Off, Some(Permit::NoProof)) if self.mining => ChainState::Failed,
+            // Before the first readings nothing has failed yet.
+            (Stage::Off, Some(Permit::NoProof)) if self.mining => match &self.thermal {
+                Some(t) if t.is_awaiting_proof(now) => ChainState::Starting,
+                _ => ChainState::Failed,
+            },
             (Stage::Off, _) => ChainState::Off,
             (Stage::Ramping { .. } | Stage::Lowering { .. }, _) => ChainState::Ramping,
             (Stage::Hashing { .. }, _) => ChainState::Hashing,

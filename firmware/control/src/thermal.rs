@@ -235,6 +235,12 @@ impl Thermal {
         }
     }
 
+    /// Whether first readings of sensors and fans may still be on their way.
+    #[must_use]
+    pub fn is_awaiting_proof(&self, now: Time) -> bool {
+        now.since(self.started) <= self.limits.reading_age_max.max(FAN_PATIENCE)
+    }
+
     /// What fans should turn at.
     #[must_use]
     pub fn duty(&self) -> Percent {
