@@ -3,6 +3,9 @@
 //!
 //! These need what `./setup test` installs, and the image of `cargo image build`, which `make test` makes before.
 
+#[path = "../../firmware/supervisor/tests/space/mod.rs"]
+mod space;
+
 use image::boot::{Boot, Booted, Firmware};
 use image::place::Place;
 use image::process::{Process, bound};
@@ -227,7 +230,7 @@ fn inside(test: &str) -> bool {
         command.args(["--user", "--map-root-user"]);
     }
     let script = "ip link set lo up && exec \"$@\"";
-    command.args(["--net", "--mount", "sh", "-c", script, "sh"]).arg(own).args(["--exact", test, "--nocapture"]);
+    command.args(space::own_mounts()).args(["--net", "sh", "-c", script, "sh"]).arg(own).args(["--exact", test, "--nocapture"]);
     let status = command.env(INSIDE, "1").status().expect("unshare is part of Debian");
     assert!(status.success(), "see above");
     false

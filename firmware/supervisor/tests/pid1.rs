@@ -3,6 +3,8 @@
 //!
 //! Run by root, or where that is not to be had in a user namespace; where neither is allowed it fails and says so.
 
+mod space;
+
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::ExitStatusExt;
@@ -31,10 +33,11 @@ impl Space {
         fs::write(folder.join("config.yaml"), "mining: {}\n").expect("written");
         fs::write(folder.join("watchdog"), "").expect("written");
         let mut command = Command::new("unshare");
-        if !Command::new("unshare").args(["--pid", "--fork", "--mount", "true"]).status().is_ok_and(|s| s.success()) {
+        let mounts = space::own_mounts();
+        if !Command::new("unshare").args(mounts).args(["--pid", "--fork", "true"]).status().is_ok_and(|s| s.success()) {
             command.args(["--user", "--map-root-user"]);
         }
-        command.args(["--pid", "--fork", "--kill-child", "--mount", "--net", "--uts"]);
+        command.args(mounts).args(["--pid", "--fork", "--kill-child", "--net", "--uts"]);
         command.args(["sh", "-c", "ulimit -n $0; exec \"$@\"", &files.to_string(), env!("CARGO_BIN_EXE_otedama"), "init"]);
         command.args(["--silence", "10000", "--config"]).arg(folder.join("config.yaml"));
         command.arg("--watchdog").arg(folder.join("watchdog")).args(["--child", "sh", "-c", CHILD]);
