@@ -3,8 +3,7 @@
 //! The bench is the pool, with a clean job every 100 to 200 ms whose previous block is a number of its own, and it sits on the
 //! tty of chain 0. Firmware and simulated machine are the program itself, each its own process. Both stamps are of one clock:
 //! before the line is written, and after the frame was read, so that the figure holds both system calls and both wake-ups.
-//! The processor does not mine meanwhile: a kernel worker carries a pty's bytes, and where every core is busy it waits some
-//! milliseconds for one (seen by `perf sched`). A UART's bytes need no worker.
+//! The processor mines meanwhile, as it does by default. On a host that is busy besides, the median rises to some 4 ms.
 
 use crate::figure::{Figure, Goal, Report, quantile};
 use crate::program::{Folder, Running, finished};
@@ -47,7 +46,7 @@ pub fn measure(report: &mut Report) -> anyhow::Result<()> {
     let page = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).context("find a free port")?;
     let folder = Folder::new("work")?;
     let upstreams = format!("[{{url: 'stratum+tcp://{pool}', user: bench, password: x}}]");
-    let more = format!("upstreams: {upstreams}\nmining: {{enable_cpu: false, asic: {{devices: {devices}}}}}\n");
+    let more = format!("upstreams: {upstreams}\nmining: {{enable_cpu: true, asic: {{devices: {devices}}}}}\n");
     let settings = folder.settings(&listening_at(&page.to_string(), &more))?;
     let serve = Running::start(&["serve", "--config", &settings], Stdio::null(), Stdio::null())?;
 
