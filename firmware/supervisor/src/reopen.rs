@@ -3,15 +3,12 @@
 //! A USB serial adapter that is pulled takes its device with it, and the one that is plugged in may be the same path and another
 //! device. Not here: what becomes of a chain meanwhile (`control`), and who owns which path (`machine_open`).
 
-use hwdrivers::bus::gpio::LinuxGpio;
-use hwdrivers::bus::i2c::LinuxI2c;
-use hwdrivers::bus::socket::{SocketGpio, SocketI2c};
 use hwdrivers::bus::tty::LinuxTty;
-use hwdrivers::bus::{BusError, Gpio, I2c, Message, Uart};
+use hwdrivers::bus::{BusError, Gpio, I2c, Message, Uart, open};
 use model::Baud;
 use rustix::event::epoll;
 use rustix::fd::OwnedFd;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -148,10 +145,6 @@ impl Uart for Line {
     }
 }
 
-fn is_socket(path: &Path) -> bool {
-    std::fs::metadata(path).is_ok_and(|m| m.file_type().is_socket())
-}
-
 /// The bus of a machine's sensors and controllers: a device of Linux, or a simulation's socket.
 pub struct Bus(Held<Box<dyn I2c>>);
 
@@ -164,10 +157,7 @@ impl Bus {
 
 impl I2c for Bus {
     fn transfer(&mut self, address: u8, messages: &mut [Message<'_>]) -> Result<(), BusError> {
-        let open = |path: &Path| -> Result<Box<dyn I2c>, BusError> {
-            if is_socket(path) { Ok(Box::new(SocketI2c::open(path)?)) } else { Ok(Box::new(LinuxI2c::open(path)?)) }
-        };
-        let done = self.0.get(open)?.transfer(address, messages);
+        let done = self.0.get(open::i2c)?.transfer(address, messages);
         if let Err(error) = &done {
             self.0.judge(error);
         }
@@ -187,10 +177,7 @@ impl Lines {
     }
 
     fn with<R>(&mut self, used: impl FnOnce(&mut dyn Gpio) -> Result<R, BusError>) -> Result<R, BusError> {
-        let open = |path: &Path| -> Result<Box<dyn Gpio>, BusError> {
-            if is_socket(path) { Ok(Box::new(SocketGpio::open(path)?)) } else { Ok(Box::new(LinuxGpio::open(path)?)) }
-        };
-        let done = used(&mut **self.0.get(open)?);
+        let done = used(&mut **self.0.get(open::gpio)?);
         if let Err(error) = &done {
             self.0.judge(error);
         }

@@ -3,6 +3,7 @@
 
 pub mod gpio;
 pub mod i2c;
+pub mod open;
 #[cfg(test)]
 pub(crate) mod record;
 pub mod socket;

@@ -1,15 +1,10 @@
 //! Makes a machine's hardware safe: supply off, reset lines held, fans full. Every step is tried even where one before it failed.
 //! Not here: when (the keeper), and what a part's registers mean (`hwdrivers`).
 
-use hwdrivers::bus::gpio::LinuxGpio;
-use hwdrivers::bus::i2c::LinuxI2c;
-use hwdrivers::bus::socket::{SocketGpio, SocketI2c};
-use hwdrivers::bus::{BusError, Gpio, I2c};
+use hwdrivers::bus::{BusError, Gpio, I2c, open};
 use hwdrivers::fan::emc2305::Emc2305;
 use model::settings::Device;
 use model::{FanId, Part, Percent, Product};
-use std::os::unix::fs::FileTypeExt;
-use std::path::Path;
 
 /// The lines that are held. They belong to one process at a time: held while no child runs, and let go of for the next one.
 #[derive(Default)]
@@ -29,14 +24,14 @@ impl Held {
                 failed.push(format!("no product is called '{}'", device.product));
                 continue;
             };
-            match open_gpio(&device.gpio) {
+            match open::gpio(&device.gpio) {
                 Ok(mut gpio) => {
                     failed.extend(hold_lines(product, &mut *gpio));
                     self.0.push(gpio);
                 }
                 Err(e) => failed.push(told(&format!("hold the lines of {}", product.name), &e)),
             }
-            match open_i2c(&device.i2c) {
+            match open::i2c(&device.i2c) {
                 Ok(mut i2c) => failed.extend(fans_full(product, &mut *i2c)),
                 Err(e) => failed.push(told(&format!("reach the fans of {}", product.name), &e)),
             }
@@ -78,18 +73,6 @@ fn told(what: &str, e: &BusError) -> String {
         Some(source) => format!("{what}: {e}: {source}"),
         None => format!("{what}: {e}"),
     }
-}
-
-fn is_socket(path: &Path) -> bool {
-    std::fs::metadata(path).is_ok_and(|m| m.file_type().is_socket())
-}
-
-fn open_gpio(path: &Path) -> Result<Box<dyn Gpio>, BusError> {
-    Ok(if is_socket(path) { Box::new(SocketGpio::open(path)?) } else { Box::new(LinuxGpio::open(path)?) })
-}
-
-fn open_i2c(path: &Path) -> Result<Box<dyn I2c>, BusError> {
-    Ok(if is_socket(path) { Box::new(SocketI2c::open(path)?) } else { Box::new(LinuxI2c::open(path)?) })
 }
 
 #[cfg(test)]
