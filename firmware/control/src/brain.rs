@@ -451,7 +451,7 @@ fn guard(order: &Order, limits: &Limits) {
             assert!(volt.0 > 0.0, "a rail of {volt}");
             assert!(*volt <= limits.rail_max, "a rail of {volt} is above {}", limits.rail_max);
         }
-        Order::Clock { clock, .. } => {
+        Order::Clock { clock, .. } | Order::ChipClock { clock, .. } => {
             assert!(*clock >= limits.clock_min, "a clock of {clock} is below {}", limits.clock_min);
             assert!(*clock <= limits.clock_max, "a clock of {clock} is above {}", limits.clock_max);
         }

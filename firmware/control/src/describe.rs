@@ -123,5 +123,8 @@ fn word(place: SensorPlace) -> &'static str {
     match place {
         SensorPlace::BoardInlet => "inlet",
         SensorPlace::BoardOutlet => "outlet",
+        SensorPlace::Chip => "chip",
+        SensorPlace::Regulator => "regulator",
+        SensorPlace::ControlBoard => "control board",
     }
 }

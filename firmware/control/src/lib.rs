@@ -180,6 +180,15 @@ pub enum Order {
         /// To where.
         clock: Megahertz,
     },
+    /// Set the clock of one chip of a chain that hashes, as a part of a tuned profile.
+    ChipClock {
+        /// Which chain.
+        chain: ChainId,
+        /// Position on the chain, nearest the controller first.
+        chip: u8,
+        /// To where.
+        clock: Megahertz,
+    },
     /// Forget a chain's chips and work (its reset is held by a separate order).
     StopChain(ChainId),
     /// Set all fans.

@@ -49,8 +49,24 @@ impl Tier {
 /// A chip model that a driver exists for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChipModel {
-    /// Bitmain BM1362 (Antminer S19j Pro).
+    /// Bitmain BM1387 (Antminer S9).
+    Bm1387,
+    /// Bitmain BM1397 (Antminer S17, Bitaxe Max).
+    Bm1397,
+    /// Bitmain BM1398 (Antminer S19 Pro).
+    Bm1398,
+    /// Bitmain BM1362 (Antminer S19j Pro, EmberOne00).
     Bm1362,
+    /// Bitmain BM1366 (Antminer S19 XP, Bitaxe Ultra).
+    Bm1366,
+    /// Bitmain BM1368 (Antminer S21, Bitaxe Supra).
+    Bm1368,
+    /// Bitmain BM1370 (Antminer S21 Pro, Bitaxe Gamma).
+    Bm1370,
+    /// Bitmine A1 (CoinCraft), by SPI.
+    BitmineA1,
+    /// The chip of Innosilicon's DragonMint T1, by SPI.
+    DragonMintT1,
 }
 
 /// A part that a driver exists for: one variant, one file in `hwdrivers`.
@@ -85,6 +101,12 @@ pub enum SensorPlace {
     BoardInlet,
     /// The hashboard's PCB near the air outlet.
     BoardOutlet,
+    /// The chip itself: nothing is added to what it reads.
+    Chip,
+    /// The regulator of the rail, which has limits of its own.
+    Regulator,
+    /// The control board.
+    ControlBoard,
 }
 
 /// One sensor of a hashboard.

@@ -188,7 +188,10 @@ impl Rig {
                     self.faults.retain(|f| f.code != code || f.place != place);
                 }
                 Order::Work(ref work) => self.chain(now, work.chain, order),
-                Order::StartChain(chain) | Order::StopChain(chain) | Order::Clock { chain, .. } => self.chain(now, chain, order),
+                Order::StartChain(chain)
+                | Order::StopChain(chain)
+                | Order::Clock { chain, .. }
+                | Order::ChipClock { chain, .. } => self.chain(now, chain, order),
                 Order::Supply(_) | Order::Rail { .. } | Order::Reset { .. } | Order::Duty(_) => {
                     if let Some(board) = &mut self.board {
                         board.obey(now, order);

@@ -315,8 +315,9 @@ impl World {
                 SimPart::Sensor { part, board, place } => {
                     let heat = &self.boards[*board].heat;
                     part.temperature = match place {
-                        SensorPlace::BoardInlet => heat.inlet,
-                        SensorPlace::BoardOutlet => heat.outlet,
+                        SensorPlace::BoardInlet | SensorPlace::ControlBoard => heat.inlet,
+                        SensorPlace::Chip => heat.chip,
+                        SensorPlace::BoardOutlet | SensorPlace::Regulator => heat.outlet,
                     };
                 }
                 SimPart::Fans(f) => {

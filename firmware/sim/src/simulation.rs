@@ -171,7 +171,7 @@ impl Simulation {
             chains.push(Box::new(ChainHand::new(ChainId(id), uart, &board.chain, SCALE)));
         }
         let board = BoardHand::open(product, handles.i2c, handles.gpio)?;
-        let small_cores = product.hashboards.first().map_or(0, |b| bm13xx::chip(b.chain.chip).small_cores);
+        let small_cores = product.hashboards.first().map_or(0, |b| bm13xx::chip(b.chain.chip).map_or(0, |c| c.small_cores));
         let plan =
             Plan { product: Some(product), upstreams: pools, autostart: true, small_cores, cpus: 0, cpu_hashes_per_second: 0.0 };
         let unix = Arc::new(AtomicU32::new(START_UNIX));
@@ -320,7 +320,9 @@ impl Simulation {
         let nonces: u64 = status.chains.iter().map(|c| c.nonces).sum();
         let weight = f64::from(SCALE.zero_bits) + f64::from(bm13xx::TICKET_BITS) + f64::from(SCALE.scale_bits);
         let limits = self.scenario.product.limits;
-        let rate = |b: &model::Hashboard| bm13xx::chip(b.chain.chip).hashrate(limits.clock_nominal, u32::from(b.chain.chips)).0;
+        let rate = |b: &model::Hashboard| {
+            bm13xx::chip(b.chain.chip).map_or(0.0, |c| c.hashrate(limits.clock_nominal, u32::from(b.chain.chips)).0)
+        };
         let expected = self.scenario.product.hashboards.iter().map(rate).sum();
         Report {
             product: self.scenario.product.name.to_owned(),

@@ -75,8 +75,7 @@ fn product(p: &Product) -> ProductRow {
     }
 }
 
-fn algorithm_of(chip: ChipModel) -> &'static str {
-    match chip {
-        ChipModel::Bm1362 => model::settings::Algorithm::Sha256d.word(),
-    }
+/// Every chip that is driven hashes the same.
+fn algorithm_of(_: ChipModel) -> &'static str {
+    model::settings::Algorithm::Sha256d.word()
 }

@@ -73,7 +73,7 @@ impl<'a> Machine<'a> {
         let mut chains: Vec<Box<dyn Hand>> = Vec::new();
         for ((id, board), path) in (0u8..).zip(self.product.hashboards).zip(&self.device.ttys) {
             let place = format!("chain {id}");
-            let (uart, arrivals) = Line::new(path, bm13xx::chip(board.chain.chip).baud_reset)
+            let (uart, arrivals) = Line::new(path, bm13xx::chip(board.chain.chip).map_or(model::Baud(115_200), |c| c.baud_reset))
                 .with_context(|| format!("make the descriptor of {place}"))?;
             let hand = ChainHand::new(ChainId(id), uart, &board.chain, self.scale());
             let hand = RemoteHand::start(&place, hand, Some(arrivals), events.clone(), epoch);

@@ -115,7 +115,7 @@ impl SimChain {
     pub fn new(layout: ChainLayout, seed: u64, scale_bits: u8, zero_bits: u8) -> SimChain {
         assert!(zero_bits <= 32, "chips have 32 zero bits at most");
         assert!(scale_bits <= 48, "an epoch has fewer than 2^48 candidates");
-        let ChipModel::Bm1362 = layout.chip;
+        assert_eq!(layout.chip, ChipModel::Bm1362, "the only chip that is simulated");
         let mut chain = SimChain {
             layout,
             seed,

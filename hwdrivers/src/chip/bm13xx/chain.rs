@@ -147,7 +147,7 @@ pub struct Chain<U: Uart> {
 impl<U: Uart> Chain<U> {
     /// A chain whose chips are held in reset.
     pub fn new(uart: U, layout: &ChainLayout, scale: Scale) -> Chain<U> {
-        let chip = chip(layout.chip);
+        let chip = chip(layout.chip).expect("board data puts this driver on chips of the family alone");
         Chain {
             uart,
             chip,

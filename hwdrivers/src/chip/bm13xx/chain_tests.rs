@@ -130,7 +130,7 @@ fn a_clock_set_before_the_start_is_forgotten_and_one_set_while_starting_is_kept(
 #[test]
 fn a_running_chain_ramps_with_its_sweep_never_too_long() {
     let (mut chain, now) = hashing(62.5);
-    let ticks = |clock| all(0x10, chip(ChipModel::Bm1362).sweep_ticks(Megahertz(clock), 2));
+    let ticks = |clock| all(0x10, chip(ChipModel::Bm1362).expect("driven").sweep_ticks(Megahertz(clock), 2));
     chain.set_clock(Megahertz(75.0));
     let (events, now) = run(&mut chain, now, None);
     assert_eq!(events, [ChainEvent::Clock(Megahertz(68.75)), ChainEvent::Clock(Megahertz(75.0))]);

@@ -100,11 +100,12 @@ pub const RAMP_STEP: Megahertz = Megahertz(6.25);
 /// The ticket is 2^8 = 256: about one report a second for each TH/s, enough to see a chain well and little for its line.
 pub const TICKET_BITS: u8 = 8;
 
-/// The constants of a model.
+/// The constants of a model; `None` where it is no chip of this family, or none that is driven.
 #[must_use]
-pub const fn chip(model: ChipModel) -> &'static Chip {
+pub const fn chip(model: ChipModel) -> Option<&'static Chip> {
     match model {
-        ChipModel::Bm1362 => &bm1362::BM1362,
+        ChipModel::Bm1362 => Some(&bm1362::BM1362),
+        _ => None,
     }
 }
 
