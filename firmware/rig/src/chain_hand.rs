@@ -2,10 +2,8 @@
 
 use crate::{Hand, Scale, Works};
 use control::{Fact, Order};
-use hwdrivers::bus::Uart;
-use hwdrivers::chip::bm13xx::TICKET_BITS;
-use hwdrivers::chip::bm13xx::chain::{Chain, ChainEvent};
-use model::{ChainId, ChainLayout, FaultCode, Nonce, Target, Time};
+use hwdrivers::chip::{ChainDriver, ChainEvent};
+use model::{ChainId, FaultCode, Nonce, Target, Time};
 use std::time::Duration;
 
 /// Share of frames with a wrong checksum among the last [`NOISE_WINDOW`] replies that raises a fault, in percent.
@@ -16,9 +14,9 @@ const NOISE_WINDOW: u64 = 200;
 const ERRORS_EVERY: Duration = Duration::from_secs(1);
 
 /// One chain's hand.
-pub struct ChainHand<U: Uart> {
+pub struct ChainHand {
     id: ChainId,
-    driver: Chain<U>,
+    driver: Box<dyn ChainDriver>,
     ticket: Target,
     nonce_bits: u8,
     works: Works,
@@ -28,14 +26,16 @@ pub struct ChainHand<U: Uart> {
     failed: bool,
 }
 
-impl<U: Uart> ChainHand<U> {
-    /// Takes the chain's line.
-    pub fn new(id: ChainId, uart: U, layout: &ChainLayout, scale: Scale) -> ChainHand<U> {
+impl ChainHand {
+    /// Takes the chain's driver; `scale` is the one that the driver was made with.
+    #[must_use]
+    pub fn new(id: ChainId, driver: Box<dyn ChainDriver>, scale: Scale) -> ChainHand {
+        let ticket_bits = driver.ticket_bits();
         ChainHand {
             id,
-            driver: Chain::new(uart, layout, scale),
-            nonce_bits: scale.zero_bits + scale.scale_bits + TICKET_BITS,
-            ticket: Target::from_zero_bits(u32::from(scale.zero_bits) + u32::from(TICKET_BITS)),
+            driver,
+            nonce_bits: scale.zero_bits + scale.scale_bits + ticket_bits,
+            ticket: Target::from_zero_bits(u32::from(scale.zero_bits) + u32::from(ticket_bits)),
             works: Works::default(),
             judged_at: (0, 0),
             errors_told: (0, Time::ZERO),
@@ -79,7 +79,7 @@ impl<U: Uart> ChainHand<U> {
     }
 }
 
-impl<U: Uart> Hand for ChainHand<U> {
+impl Hand for ChainHand {
     fn obey(&mut self, now: Time, order: Order) {
         match order {
             Order::StartChain(_) => {
@@ -93,6 +93,7 @@ impl<U: Uart> Hand for ChainHand<U> {
                 }
             }
             Order::Clock { clock, .. } => self.driver.set_clock(clock),
+            Order::ChipClock { chip, clock, .. } => self.driver.set_chip_clock(chip, clock),
             // A line that fails here fails in the next turn too, which tells it.
             Order::Work(work) if self.driver.submit(&work).is_ok() => self.works.remember(work),
             _ => {}

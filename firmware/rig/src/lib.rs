@@ -12,7 +12,7 @@ mod turn;
 pub use board_hand::{BoardHand, OpenError};
 pub use chain_hand::ChainHand;
 pub use cpu_hand::CpuHand;
-pub use hwdrivers::chip::bm13xx::chain::Scale;
+pub use hwdrivers::chip::Scale;
 pub use turn::{Net, NetOrder, Rig, Upstream};
 
 use control::{Fact, Order};

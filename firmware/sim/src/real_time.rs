@@ -8,7 +8,7 @@ use crate::machine::{Buses, World, buses, lock};
 use crate::pty::{PtyError, PtyLine};
 use crate::socket_file::SocketFileError;
 use crate::vhost_user::{VhostUser, VhostUserError};
-use hwdrivers::chip::bm13xx::chain::Scale;
+use hwdrivers::chip::Scale;
 use model::{Product, Time};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 /// How chips in real time are easier than real ones: some hundred reports a second for 100 TH/s, which one core hashes easily.
 /// A firmware must count with the same.
-pub const SCALE: Scale = Scale { zero_bits: 0, scale_bits: 32 };
+pub const SCALE: Scale = Scale { zero_bits: 0, scale_bits: 32, stretch_bits: 0 };
 /// Longest step: a reply waits for at most this long, and the chips for a tenth of their bring-up's shortest wait.
 const STEP: Timespec = Timespec { tv_sec: 0, tv_nsec: 5_000_000 };
 /// Most time made up for in one step, as after a suspended host.

@@ -7,7 +7,8 @@ use crate::link::Link;
 use crate::machine::{World, buses, lock};
 use crate::practice::{Pace, PracticeNode};
 use control::{Brain, Plan};
-use hwdrivers::chip::bm13xx;
+use hwdrivers::chip;
+use hwdrivers::chip::bm13xx::{self, chain::Chain};
 use model::{Celsius, ChainId, ChainState, Difficulty, Percent, Product, Time, UpstreamId};
 use rig::{BoardHand, ChainHand, Hand, Net, NetOrder, Rig, Scale, Upstream};
 use serde::Serialize;
@@ -18,7 +19,7 @@ use stratum::Url;
 use stratum::v1::Client;
 
 /// 6.7 reports a second for 100 TH/s: every 2^36-th candidate is tested (design.md 2).
-const SCALE: Scale = Scale { zero_bits: 0, scale_bits: 36 };
+const SCALE: Scale = Scale { zero_bits: 0, scale_bits: 36, stretch_bits: 0 };
 /// Share difficulty of the practice chain in process (design.md 2).
 const SHARE_EXPONENT: i32 = -18;
 /// Longest step, so that heat is looked at often enough.
@@ -168,10 +169,10 @@ impl Simulation {
         let handles = buses(&world);
         let mut chains: Vec<Box<dyn Hand>> = Vec::new();
         for ((id, board), uart) in (0u8..).zip(product.hashboards).zip(handles.uarts) {
-            chains.push(Box::new(ChainHand::new(ChainId(id), uart, &board.chain, SCALE)));
+            chains.push(Box::new(ChainHand::new(ChainId(id), Box::new(Chain::new(uart, &board.chain, SCALE)), SCALE)));
         }
         let board = BoardHand::open(product, handles.i2c, handles.gpio)?;
-        let small_cores = product.hashboards.first().map_or(0, |b| bm13xx::chip(b.chain.chip).map_or(0, |c| c.small_cores));
+        let small_cores = product.hashboards.first().map_or(0, |b| chip::small_cores(b.chain.chip));
         let plan =
             Plan { product: Some(product), upstreams: pools, autostart: true, small_cores, cpus: 0, cpu_hashes_per_second: 0.0 };
         let unix = Arc::new(AtomicU32::new(START_UNIX));
@@ -320,9 +321,7 @@ impl Simulation {
         let nonces: u64 = status.chains.iter().map(|c| c.nonces).sum();
         let weight = f64::from(SCALE.zero_bits) + f64::from(bm13xx::TICKET_BITS) + f64::from(SCALE.scale_bits);
         let limits = self.scenario.product.limits;
-        let rate = |b: &model::Hashboard| {
-            bm13xx::chip(b.chain.chip).map_or(0.0, |c| c.hashrate(limits.clock_nominal, u32::from(b.chain.chips)).0)
-        };
+        let rate = |b: &model::Hashboard| chip::hashrate(b.chain.chip, limits.clock_nominal, u32::from(b.chain.chips)).0;
         let expected = self.scenario.product.hashboards.iter().map(rate).sum();
         Report {
             product: self.scenario.product.name.to_owned(),

@@ -1,7 +1,8 @@
 //! The real drivers on the simulated machine: from a dark machine to true nonces, over nothing but the buses.
 
 use hwdrivers::bus::I2c;
-use hwdrivers::chip::bm13xx::chain::{Chain, ChainEvent, Scale};
+use hwdrivers::chip::bm13xx::chain::Chain;
+use hwdrivers::chip::{ChainDriver, ChainEvent, Scale};
 use hwdrivers::fan::emc2305::Emc2305;
 use hwdrivers::power::{apw12, dspic};
 use hwdrivers::sensor::tmp75::Tmp75;
@@ -10,7 +11,7 @@ use sim::{Buses, World, buses, lock};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-const SCALE: Scale = Scale { zero_bits: 0, scale_bits: 36 };
+const SCALE: Scale = Scale { zero_bits: 0, scale_bits: 36, stretch_bits: 0 };
 const STEP: Duration = Duration::from_millis(10);
 
 struct Bench {

@@ -3,7 +3,8 @@
 use hwdrivers::bus::socket::{SocketGpio, SocketI2c};
 use hwdrivers::bus::tty::LinuxTty;
 use hwdrivers::bus::{BusError, Gpio, I2c, Message};
-use hwdrivers::chip::bm13xx::chain::{Chain, ChainEvent};
+use hwdrivers::chip::bm13xx::chain::Chain;
+use hwdrivers::chip::{ChainDriver, ChainEvent};
 use hwdrivers::fan::emc2305::Emc2305;
 use hwdrivers::power::{apw12, dspic};
 use hwdrivers::sensor::tmp75::Tmp75;

@@ -8,7 +8,7 @@ use crate::remote::RemoteHand;
 use crate::reopen::{Bus, Line, Lines};
 use crate::simulated;
 use anyhow::Context;
-use hwdrivers::chip::bm13xx;
+use hwdrivers::chip::bm13xx::{self, chain::Chain};
 use model::settings::{Device, Mining, Problem};
 use model::{ChainId, Product};
 use rig::{BoardHand, ChainHand, Hand, Scale};
@@ -16,7 +16,7 @@ use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
 /// A chip of hardware has 32 leading zero bits built in and tests every candidate.
-const HARDWARE: Scale = Scale { zero_bits: 32, scale_bits: 0 };
+const HARDWARE: Scale = Scale::HARDWARE;
 
 /// A machine that the settings name.
 #[derive(Clone, Copy, Debug)]
@@ -75,7 +75,7 @@ impl<'a> Machine<'a> {
             let place = format!("chain {id}");
             let (uart, arrivals) = Line::new(path, bm13xx::chip(board.chain.chip).map_or(model::Baud(115_200), |c| c.baud_reset))
                 .with_context(|| format!("make the descriptor of {place}"))?;
-            let hand = ChainHand::new(ChainId(id), uart, &board.chain, self.scale());
+            let hand = ChainHand::new(ChainId(id), Box::new(Chain::new(uart, &board.chain, self.scale())), self.scale());
             let hand = RemoteHand::start(&place, hand, Some(arrivals), events.clone(), epoch);
             chains.push(Box::new(hand.with_context(|| format!("start the thread of {place}"))?));
         }

@@ -15,7 +15,7 @@ use crate::network::Network;
 use crate::own_pool;
 use anyhow::Context;
 use control::{Brain, Fact, Plan};
-use hwdrivers::chip::bm13xx;
+use hwdrivers::chip::small_cores;
 use model::settings::{Listen, Mode, Settings};
 use model::{ChainState, Command, Fault, FaultCode, FaultStatus, Status, Time, UpstreamId};
 use rig::{Net, Rig, Upstream};
@@ -300,7 +300,7 @@ fn plan(machine: Option<Machine<'_>>, upstreams: usize, cpus: Option<Cpus>) -> P
         product: machine.map(|m| m.product),
         upstreams: u8::try_from(upstreams).expect("settings allow 16 upstreams"),
         autostart: true,
-        small_cores: first.map_or(0, |b| bm13xx::chip(b.chain.chip).map_or(0, |c| c.small_cores)),
+        small_cores: first.map_or(0, |b| small_cores(b.chain.chip)),
         cpus: cpus.map_or(0, |c| c.threads),
         cpu_hashes_per_second: cpus.map_or(0.0, |c| c.hashes_per_second as f64),
     }

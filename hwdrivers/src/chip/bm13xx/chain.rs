@@ -1,5 +1,5 @@
 //! The driver of one chain: it owns the line, is told the time, and never waits. Orders become a script of frames with a pause
-//! behind each; [`Chain::turn`] sends what is due and reads what came.
+//! behind each; [`ChainDriver::turn`] sends what is due and reads what came.
 //!
 //! ```text
 //!            start                         set_clock              ramp and each chip done
@@ -15,9 +15,10 @@ use super::frame::{Command, Decoder, Reply, ReplySize};
 use super::job::{VERSION_SHIFT, job_frame, rolled_version};
 use super::pll::Pll;
 use super::ticket::ticket_mask;
-use super::{Chip, RAMP_STEP, TICKET_BITS, chip, register};
+use super::{Chip, RAMP_STEP, TICKET_BITS, register};
 use crate::bus::{BusError, Uart};
-use model::{Baud, ChainLayout, ChipAt, Megahertz, Time, Work, WorkId};
+use crate::chip::{ChainDriver, ChainEvent, Counters, Scale};
+use model::{Baud, ChainLayout, Megahertz, Time, Work, WorkId};
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -33,69 +34,6 @@ const READ_PERIOD: Duration = Duration::from_millis(20);
 const FULL_MASK: u32 = 0xffff << VERSION_SHIFT;
 /// Version rolling on, automatic, one midstate at a time.
 const ROLLING_ON: u32 = 0x9000_0000;
-
-/// How a simulated chip is easier than a real one; both 32 and 0 for hardware.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Scale {
-    /// Leading zero bits built into the chip.
-    pub zero_bits: u8,
-    /// Each candidate stands for 2^this.
-    pub scale_bits: u8,
-}
-
-impl Scale {
-    /// Real chips.
-    pub const HARDWARE: Scale = Scale { zero_bits: 32, scale_bits: 0 };
-}
-
-/// What a chain has to tell.
-#[derive(Clone, Debug, PartialEq)]
-pub enum ChainEvent {
-    /// So many chips answered. 0 ends the start.
-    Counted {
-        /// How many.
-        chips: u32,
-    },
-    /// Chips have addresses, talk fast and run at the first clock.
-    Ready,
-    /// One step of a ramp is done.
-    Clock(Megahertz),
-    /// Chips take work from now on.
-    Hashing,
-    /// A chip reports a nonce.
-    Found {
-        /// The work it names.
-        work: WorkId,
-        /// The header's nonce.
-        nonce: u32,
-        /// The header's version, rolled.
-        version: u32,
-        /// Who found it; `None` where the nonce names no chip of this chain.
-        chip: Option<ChipAt>,
-    },
-    /// A register that was read.
-    Register {
-        /// Address of the chip.
-        chip: u8,
-        /// Which.
-        register: u8,
-        /// What it holds.
-        value: u32,
-    },
-}
-
-/// What was counted since the chain was made.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Damaged or unreadable replies.
-    pub frame_errors: u64,
-    /// Nonces for a job that is not among the last ones.
-    pub unknown_jobs: u64,
-    /// Nonces received, known or not.
-    pub nonces: u64,
-    /// Events lost because nobody took them.
-    pub events_lost: u64,
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
@@ -146,8 +84,11 @@ pub struct Chain<U: Uart> {
 
 impl<U: Uart> Chain<U> {
     /// A chain whose chips are held in reset.
+    ///
+    /// # Panics
+    /// Where the layout's chips are of another family.
     pub fn new(uart: U, layout: &ChainLayout, scale: Scale) -> Chain<U> {
-        let chip = chip(layout.chip).expect("board data puts this driver on chips of the family alone");
+        let chip = super::chip(layout.chip).expect("board data puts this driver on chips of the family alone");
         Chain {
             uart,
             chip,
@@ -169,130 +110,12 @@ impl<U: Uart> Chain<U> {
         }
     }
 
-    /// Starts the chips: their reset was just released. `Counted` and `Ready` follow, then the chain waits for
-    /// [`Chain::set_clock`] (which may be called at once).
-    pub fn start(&mut self, now: Time) {
-        let (chip, w) = (self.chip, self.chip.waits);
-        self.forget();
-        (self.phase, self.due, self.read_at) = (Phase::Starting, now, now);
-        self.clock = chip.first_clock;
-        self.mask = FULL_MASK;
-        // Long replies from here on: the first write below switches them on, before anything is asked.
-        self.decoder.restart(ReplySize::Long);
-        self.script.push_back(Step::Baud(chip.baud_reset));
-        self.send_rolling();
-        self.script.push_back(Step::Count);
-        self.send(Command::ReadAll { register: register::CHIP_ID }, w.count);
-        self.script.push_back(Step::Counted);
-        self.send_rolling();
-        self.send_rolling();
-        self.send_all(chip.reset_state);
-        self.send(Command::Inactive, w.write);
-        let interval = self.layout.address_interval.max(1);
-        // Every slot is given, also where no chip is: the last chips would take none else if one in front missed its own.
-        for address in (0..=u8::MAX).step_by(usize::from(interval)) {
-            self.send(Command::SetAddress(address), w.write);
-        }
-        self.pause(w.milestone);
-        self.send_all(chip.cores_on);
-        self.send(Command::WriteAll { register: register::TICKET_MASK, value: ticket_mask(TICKET_BITS) }, w.write);
-        self.send_all(chip.pins);
-        self.pause(w.milestone);
-        self.send(Command::WriteAll { register: register::UART_BAUD, value: chip.baud_word }, w.baud);
-        self.script.push_back(Step::Baud(chip.baud_work));
-        if let Some(pll) = Pll::solve(chip.first_clock, &chip.pll) {
-            self.script.push_back(Step::Clock(chip.first_clock, pll));
-        }
-        self.script.push_back(Step::Tell(Phase::Ready, ChainEvent::Ready));
-    }
-
-    /// Ramps to this clock, a step at a time; the first ramp ends with `Hashing`. A target that no setting of the dividers
-    /// comes near is taken as the step below it.
-    pub fn set_clock(&mut self, target: Megahertz) {
-        if self.target == Some(target) {
-            return;
-        }
-        self.target = Some(target);
-        match self.phase {
-            Phase::Off | Phase::Starting => {}
-            Phase::Ready | Phase::Bringup => self.bring_up(target),
-            Phase::Hashing => {
-                self.script.clear();
-                let last = self.ramp(target);
-                // A ramp that this one cuts short may have left a shorter sweep than its clock's.
-                self.send(self.sweep(last), self.chip.waits.write);
-            }
-        }
-    }
-
-    /// Hands the chips new work, at once. Without effect before `Hashing`.
-    ///
-    /// # Errors
-    /// The line's.
-    pub fn submit(&mut self, work: &Work) -> Result<(), BusError> {
-        if self.phase != Phase::Hashing {
-            return Ok(());
-        }
-        if work.version_mask & FULL_MASK != self.mask {
-            self.mask = work.version_mask & FULL_MASK;
-            self.uart.write(&self.rolling().to_bytes())?;
-        }
-        let id = (self.next_job as u8) << self.chip.job_id_mask.trailing_zeros();
-        self.jobs[self.next_job] = Some(Slot { work: work.id, version: work.header.version, mask: self.mask });
-        self.next_job = (self.next_job + 1) % JOBS;
-        self.uart.write(&job_frame(id, self.chip.job_length, &work.header))
-    }
-
     /// Reads a register of the chip at this address; `Register` follows.
     ///
     /// # Errors
     /// The line's.
     pub fn read_register(&mut self, chip: u8, register: u8) -> Result<(), BusError> {
         self.uart.write(&Command::Read { chip, register }.to_bytes())
-    }
-
-    /// Stops hashing. The owner cuts power or pulls reset behind it; only [`Chain::start`] leads on.
-    ///
-    /// # Errors
-    /// The line's; the chain counts as stopped also then.
-    pub fn stop(&mut self) -> Result<(), BusError> {
-        let spoke = self.phase != Phase::Off;
-        self.forget();
-        self.phase = Phase::Off;
-        if !spoke {
-            return Ok(());
-        }
-        self.uart.write(&Command::WriteAll { register: register::HASH_COUNTING, value: 0 }.to_bytes())
-    }
-
-    /// Reads what came and sends what is due.
-    ///
-    /// # Errors
-    /// The line's; what was to be sent is lost, and the owner stops the chain.
-    pub fn turn(&mut self, now: Time) -> Result<(), BusError> {
-        self.read_at = now;
-        self.receive()?;
-        while self.due <= now {
-            let Some(step) = self.script.pop_front() else { break };
-            let wait = self.run(step)?;
-            self.due = now + wait;
-        }
-        Ok(())
-    }
-
-    /// When the next turn is due at the latest; a turn in between does no harm.
-    #[must_use]
-    pub fn wake_at(&self) -> Time {
-        match (self.phase, self.script.is_empty()) {
-            (Phase::Off, _) => Time::NEVER,
-            (_, true) => self.read_at + READ_PERIOD,
-            (_, false) => self.due.min(self.read_at + READ_PERIOD),
-        }
-    }
-
-    /// What happened, oldest first.
-    pub fn next_event(&mut self) -> Option<ChainEvent> {
-        self.events.pop_front()
     }
 
     /// Whether chips take work.
@@ -307,15 +130,6 @@ impl<U: Uart> Chain<U> {
         self.clock
     }
 
-    /// How long a job lasts at this clock: behind it the chips hash the same headers again.
-    #[must_use]
-    pub fn epoch(&self) -> Duration {
-        let versions = f64::from(1u32 << (self.mask.count_ones()));
-        let batches = (versions / f64::from(self.chip.small_cores_per_core)).max(1.0);
-        let ticks = f64::from(self.chip.sweep_ticks(self.clock, self.layout.address_interval));
-        Duration::from_secs_f64(batches * ticks / (super::pll::CRYSTAL.0 * 1e6))
-    }
-
     /// Hashes that one verified nonce stands for, on average.
     #[must_use]
     pub fn hashes_per_nonce(&self) -> f64 {
@@ -326,12 +140,6 @@ impl<U: Uart> Chain<U> {
     #[must_use]
     pub fn chip(&self) -> &'static Chip {
         self.chip
-    }
-
-    /// What was counted.
-    #[must_use]
-    pub fn counters(&self) -> Counters {
-        Counters { frame_errors: self.decoder.errors(), ..self.counters }
     }
 
     /// The line, for its owner's eyes.
@@ -494,6 +302,131 @@ impl<U: Uart> Chain<U> {
         } else {
             self.counters.events_lost += 1;
         }
+    }
+}
+
+impl<U: Uart> ChainDriver for Chain<U> {
+    fn start(&mut self, now: Time) {
+        let (chip, w) = (self.chip, self.chip.waits);
+        self.forget();
+        (self.phase, self.due, self.read_at) = (Phase::Starting, now, now);
+        self.clock = chip.first_clock;
+        self.mask = FULL_MASK;
+        // Long replies from here on: the first write below switches them on, before anything is asked.
+        self.decoder.restart(ReplySize::Long);
+        self.script.push_back(Step::Baud(chip.baud_reset));
+        self.send_rolling();
+        self.script.push_back(Step::Count);
+        self.send(Command::ReadAll { register: register::CHIP_ID }, w.count);
+        self.script.push_back(Step::Counted);
+        self.send_rolling();
+        self.send_rolling();
+        self.send_all(chip.reset_state);
+        self.send(Command::Inactive, w.write);
+        let interval = self.layout.address_interval.max(1);
+        // Every slot is given, also where no chip is: the last chips would take none else if one in front missed its own.
+        for address in (0..=u8::MAX).step_by(usize::from(interval)) {
+            self.send(Command::SetAddress(address), w.write);
+        }
+        self.pause(w.milestone);
+        self.send_all(chip.cores_on);
+        self.send(Command::WriteAll { register: register::TICKET_MASK, value: ticket_mask(TICKET_BITS) }, w.write);
+        self.send_all(chip.pins);
+        self.pause(w.milestone);
+        self.send(Command::WriteAll { register: register::UART_BAUD, value: chip.baud_word }, w.baud);
+        self.script.push_back(Step::Baud(chip.baud_work));
+        if let Some(pll) = Pll::solve(chip.first_clock, &chip.pll) {
+            self.script.push_back(Step::Clock(chip.first_clock, pll));
+        }
+        self.script.push_back(Step::Tell(Phase::Ready, ChainEvent::Ready));
+    }
+
+    fn set_clock(&mut self, target: Megahertz) {
+        if self.target == Some(target) {
+            return;
+        }
+        self.target = Some(target);
+        match self.phase {
+            Phase::Off | Phase::Starting => {}
+            Phase::Ready | Phase::Bringup => self.bring_up(target),
+            Phase::Hashing => {
+                self.script.clear();
+                let last = self.ramp(target);
+                // A ramp that this one cuts short may have left a shorter sweep than its clock's.
+                self.send(self.sweep(last), self.chip.waits.write);
+            }
+        }
+    }
+
+    fn submit(&mut self, work: &Work) -> Result<(), BusError> {
+        if self.phase != Phase::Hashing {
+            return Ok(());
+        }
+        if work.version_mask & FULL_MASK != self.mask {
+            self.mask = work.version_mask & FULL_MASK;
+            self.uart.write(&self.rolling().to_bytes())?;
+        }
+        let id = (self.next_job as u8) << self.chip.job_id_mask.trailing_zeros();
+        self.jobs[self.next_job] = Some(Slot { work: work.id, version: work.header.version, mask: self.mask });
+        self.next_job = (self.next_job + 1) % JOBS;
+        self.uart.write(&job_frame(id, self.chip.job_length, &work.header))
+    }
+
+    fn stop(&mut self) -> Result<(), BusError> {
+        let spoke = self.phase != Phase::Off;
+        self.forget();
+        self.phase = Phase::Off;
+        if !spoke {
+            return Ok(());
+        }
+        self.uart.write(&Command::WriteAll { register: register::HASH_COUNTING, value: 0 }.to_bytes())
+    }
+
+    fn turn(&mut self, now: Time) -> Result<(), BusError> {
+        self.read_at = now;
+        self.receive()?;
+        while self.due <= now {
+            let Some(step) = self.script.pop_front() else { break };
+            let wait = self.run(step)?;
+            self.due = now + wait;
+        }
+        Ok(())
+    }
+
+    fn wake_at(&self) -> Time {
+        match (self.phase, self.script.is_empty()) {
+            (Phase::Off, _) => Time::NEVER,
+            (_, true) => self.read_at + READ_PERIOD,
+            (_, false) => self.due.min(self.read_at + READ_PERIOD),
+        }
+    }
+
+    fn next_event(&mut self) -> Option<ChainEvent> {
+        self.events.pop_front()
+    }
+
+    fn epoch(&self) -> Duration {
+        let versions = f64::from(1u32 << (self.mask.count_ones()));
+        let batches = (versions / f64::from(self.chip.small_cores_per_core)).max(1.0);
+        let ticks = f64::from(self.chip.sweep_ticks(self.clock, self.layout.address_interval));
+        Duration::from_secs_f64(batches * ticks / (super::pll::CRYSTAL.0 * 1e6))
+    }
+
+    fn counters(&self) -> Counters {
+        Counters { frame_errors: self.decoder.errors(), ..self.counters }
+    }
+
+    fn set_chip_clock(&mut self, chip: u8, clock: Megahertz) {
+        if let (Phase::Hashing, Some(pll)) = (self.phase, Pll::solve(clock, &self.chip.pll))
+            && chip < self.layout.chips
+        {
+            let chip = chip.saturating_mul(self.layout.address_interval);
+            self.send(Command::Write { chip, register: register::PLL0, value: pll.to_register() }, self.chip.waits.write);
+        }
+    }
+
+    fn ticket_bits(&self) -> u8 {
+        TICKET_BITS
     }
 }
 

@@ -1,9 +1,10 @@
 //! The chain driver against a line that writes down what is sent and, asked who is there, lets a few chips answer.
 
+use super::super::chip;
 use super::super::frame::{Reply, ReplySize};
 use super::super::job::read_job_frame;
 use super::*;
-use model::{ChainId, ChipModel, Header, JobId};
+use model::{ChainId, ChipAt, ChipModel, Header, JobId};
 
 #[derive(Default)]
 struct Line {
