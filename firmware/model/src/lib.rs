@@ -31,4 +31,4 @@ pub use status::{
 };
 pub use target::{Difficulty, DifficultyError, Target};
 pub use time::{Reading, Time};
-pub use unit::{Baud, Celsius, Hashrate, Megahertz, Percent, Rpm, Volt, Watt};
+pub use unit::{Ampere, Baud, Celsius, Hashrate, Megahertz, Percent, Rpm, Volt, Watt};

@@ -59,6 +59,10 @@ unit!(
     Volt, " V"
 );
 unit!(
+    /// An electric current in amperes.
+    Ampere, " A"
+);
+unit!(
     /// A power in watts.
     Watt, " W"
 );

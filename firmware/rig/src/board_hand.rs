@@ -7,8 +7,9 @@ use crate::Hand;
 use control::{Fact, Order};
 use hwdrivers::bus::{Gpio, I2c};
 use hwdrivers::fan::emc2305::Emc2305;
-use hwdrivers::power::apw12::{self, Apw12};
-use hwdrivers::power::dspic::{self, Dspic};
+use hwdrivers::power::apw12::Apw12;
+use hwdrivers::power::dspic::Dspic;
+use hwdrivers::power::{self, Power};
 use hwdrivers::sensor::tmp75::Tmp75;
 use model::{ChainId, FanId, Part, Percent, Product, SensorId, Time, Volt};
 use std::time::Duration;
@@ -19,9 +20,6 @@ const SENSOR_PERIOD: Duration = Duration::from_secs(1);
 const FAN_PERIOD: Duration = Duration::from_secs(2);
 /// How often a duty that could not be set is tried again.
 const DUTY_RETRY: Duration = Duration::from_millis(500);
-
-/// How often the supply's own watchdog is fed; it trips after about a minute (asic.md A11).
-const SUPPLY_FEED_PERIOD: Duration = Duration::from_secs(20);
 
 /// Why a product's parts cannot be driven.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -38,7 +36,7 @@ pub enum OpenError {
 
 struct Board {
     sensors: Vec<(SensorId, Tmp75)>,
-    regulator: Dspic,
+    regulator: Box<dyn Power>,
     /// What was ordered; heartbeats are sent while it is some.
     rail: Option<Volt>,
     heartbeat_at: Time,
@@ -51,20 +49,22 @@ struct Board {
 impl Board {
     fn order(&mut self, now: Time, volt: Option<Volt>) {
         match (self.rail, volt) {
-            (_, None) => self.regulator.order(dspic::Order::Disable),
-            (Some(_), Some(v)) => self.regulator.order(dspic::Order::SetVoltage(v)),
+            (_, None) => self.regulator.order(power::Order::Disable),
+            (Some(_), Some(v)) => self.regulator.order(power::Order::SetVoltage(v)),
             (None, Some(v)) => {
-                self.regulator.order(dspic::Order::SetVoltage(v));
-                self.regulator.order(dspic::Order::Enable);
+                // A part that is not what it should be is told nothing more.
+                self.regulator.order(power::Order::Identify);
+                self.regulator.order(power::Order::SetVoltage(v));
+                self.regulator.order(power::Order::Enable);
             }
         }
-        self.heartbeat_at = if volt.is_some() { now + dspic::HEARTBEAT_PERIOD } else { Time::NEVER };
+        self.heartbeat_at = fed_behind(now, volt.and(self.regulator.feed_period()));
         self.rail = volt;
     }
 
     /// What an answer of the regulator means for the rail; `None` where it is not the last answer of an order.
-    fn hear(&mut self, chain: ChainId, event: dspic::Event) -> Option<Fact> {
-        use dspic::{Event, Order};
+    fn hear(&mut self, chain: ChainId, event: power::Event) -> Option<Fact> {
+        use power::{Event, Order};
         let value = match event {
             // A voltage that was set before the rail is on is not the end of the order.
             Event::Done(Order::SetVoltage(v)) if self.started => Ok(Some(v)),
@@ -76,11 +76,16 @@ impl Board {
                 self.started = false;
                 Ok(None)
             }
-            Event::Done(_) | Event::Version(_) => return None,
+            Event::Done(_) | Event::Identified(_) | Event::Measured(_) => return None,
             Event::Failed { order, error } => Err(format!("order {order:?} from the regulator of chain {}: {error}", chain.0)),
         };
         Some(Fact::Rail { chain, value })
     }
+}
+
+/// When a part that was fed just now wants to be fed again.
+fn fed_behind(now: Time, period: Option<Duration>) -> Time {
+    period.map_or(Time::NEVER, |p| now + p)
 }
 
 /// The shared bus's hand.
@@ -90,7 +95,7 @@ pub struct BoardHand {
     boards: Vec<Board>,
     fans: u8,
     fan_controller: Emc2305,
-    supply: Apw12,
+    supply: Box<dyn Power>,
     supply_enable_line: u32,
     supply_ordered: Option<Volt>,
     feed_at: Time,
@@ -123,7 +128,7 @@ impl BoardHand {
                 next_sensor += 1;
             }
             let (reset_line, plug_line) = (hashboard.reset_line, hashboard.plug_line);
-            let (regulator, rail, heartbeat_at) = (Dspic::new(address), None, Time::NEVER);
+            let (regulator, rail, heartbeat_at) = (Box::new(Dspic::new(address)), None, Time::NEVER);
             boards.push(Board { sensors, regulator, started: false, rail, heartbeat_at, reset_line, plug_line });
         }
         let Part::Emc2305 { address } = product.fan_controller else {
@@ -138,7 +143,7 @@ impl BoardHand {
             boards,
             fans: product.fans,
             fan_controller: Emc2305::new(address),
-            supply: Apw12::new(supply),
+            supply: Box::new(Apw12::new(supply)),
             supply_enable_line: product.supply_enable_line,
             supply_ordered: None,
             feed_at: Time::NEVER,
@@ -223,10 +228,10 @@ impl Hand for BoardHand {
                 }
                 match volt {
                     Some(v) => {
-                        self.supply.order(apw12::Order::Detect);
-                        self.supply.order(apw12::Order::SetVoltage(v));
-                        self.supply.order(apw12::Order::Watchdog(true));
-                        self.feed_at = now + SUPPLY_FEED_PERIOD;
+                        self.supply.order(power::Order::Identify);
+                        self.supply.order(power::Order::SetVoltage(v));
+                        self.supply.order(power::Order::Feed);
+                        self.feed_at = fed_behind(now, self.supply.feed_period());
                     }
                     None => {
                         self.feed_at = Time::NEVER;
@@ -254,26 +259,26 @@ impl Hand for BoardHand {
         }
         for (chain, board) in (0u8..).map(ChainId).zip(&mut self.boards) {
             if board.heartbeat_at <= now {
-                board.heartbeat_at = now + dspic::HEARTBEAT_PERIOD;
-                board.regulator.order(dspic::Order::Heartbeat);
+                board.heartbeat_at = fed_behind(now, board.regulator.feed_period());
+                board.regulator.order(power::Order::Feed);
             }
-            board.regulator.turn(now, &mut *self.i2c);
+            board.regulator.turn(now, &mut *self.i2c, &mut *self.gpio);
             while let Some(event) = board.regulator.next_event() {
                 facts.extend(board.hear(chain, event));
             }
         }
         if self.feed_at <= now {
-            self.feed_at = now + SUPPLY_FEED_PERIOD;
-            self.supply.order(apw12::Order::Watchdog(true));
+            self.feed_at = fed_behind(now, self.supply.feed_period());
+            self.supply.order(power::Order::Feed);
         }
-        self.supply.turn(now, &mut *self.i2c);
+        self.supply.turn(now, &mut *self.i2c, &mut *self.gpio);
         while let Some(event) = self.supply.next_event() {
             match event {
                 // An answer that comes after the supply was switched off says nothing any more.
                 _ if self.supply_ordered.is_none() => {}
-                apw12::Event::Done(apw12::Order::SetVoltage(v)) => facts.push(Fact::Supply(Ok(Some(v)))),
-                apw12::Event::Done(_) | apw12::Event::Type(_) => {}
-                apw12::Event::Failed { order, error } => {
+                power::Event::Done(power::Order::SetVoltage(v)) => facts.push(Fact::Supply(Ok(Some(v)))),
+                power::Event::Done(_) | power::Event::Identified(_) | power::Event::Measured(_) => {}
+                power::Event::Failed { order, error } => {
                     facts.push(Fact::Supply(Err(format!("order {order:?} from the supply: {error}"))));
                 }
             }

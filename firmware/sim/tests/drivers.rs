@@ -4,7 +4,7 @@ use hwdrivers::bus::I2c;
 use hwdrivers::chip::bm13xx::chain::Chain;
 use hwdrivers::chip::{ChainDriver, ChainEvent, Scale};
 use hwdrivers::fan::emc2305::Emc2305;
-use hwdrivers::power::{apw12, dspic};
+use hwdrivers::power::{Event, Order, Power, apw12, dspic};
 use hwdrivers::sensor::tmp75::Tmp75;
 use model::{Celsius, ChainId, FanId, Hash, Header, JobId, Megahertz, Percent, Target, Time, Volt, Work, WorkId};
 use sim::{Buses, World, buses, lock};
@@ -38,17 +38,17 @@ impl Bench {
         let now = self.now() + STEP;
         lock(&self.world).advance(now);
         if now >= self.beat_at {
-            self.rail.order(dspic::Order::Heartbeat);
+            self.rail.order(Order::Feed);
             self.beat_at = now + dspic::HEARTBEAT_PERIOD;
         }
         let bus: &mut dyn I2c = &mut *self.buses.i2c;
-        self.supply.turn(now, bus);
-        self.rail.turn(now, bus);
+        self.supply.turn(now, bus, &mut *self.buses.gpio);
+        self.rail.turn(now, bus, &mut *self.buses.gpio);
         while let Some(e) = self.supply.next_event() {
-            assert!(!matches!(e, apw12::Event::Failed { .. }), "{e:?}");
+            assert!(!matches!(e, Event::Failed { .. }), "{e:?}");
         }
         while let Some(e) = self.rail.next_event() {
-            assert!(!matches!(e, dspic::Event::Failed { .. }), "{e:?}");
+            assert!(!matches!(e, Event::Failed { .. }), "{e:?}");
         }
     }
 
@@ -58,11 +58,10 @@ impl Bench {
 
     fn power_on(&mut self, volt: Volt) {
         self.buses.gpio.set(65, false).expect("a line");
-        self.supply.order(apw12::Order::Detect);
-        self.supply.order(apw12::Order::Type);
-        self.supply.order(apw12::Order::SetVoltage(volt));
-        self.rail.order(dspic::Order::Version);
-        self.rail.order(dspic::Order::Enable);
+        self.supply.order(Order::Identify);
+        self.supply.order(Order::SetVoltage(volt));
+        self.rail.order(Order::Identify);
+        self.rail.order(Order::Enable);
         for fan in 0..4 {
             Emc2305::new(0x2d).set_duty(&mut *self.buses.i2c, FanId(fan), Percent(70.0)).expect("answers");
         }

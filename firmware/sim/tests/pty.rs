@@ -6,7 +6,7 @@ use hwdrivers::bus::{BusError, Gpio, I2c, Message};
 use hwdrivers::chip::bm13xx::chain::Chain;
 use hwdrivers::chip::{ChainDriver, ChainEvent};
 use hwdrivers::fan::emc2305::Emc2305;
-use hwdrivers::power::{apw12, dspic};
+use hwdrivers::power::{Event, Order, Power, apw12, dspic};
 use hwdrivers::sensor::tmp75::Tmp75;
 use model::{Baud, Celsius, FanId, Percent, Rpm, Time, Volt};
 use sim::{RealTime, World, lock, real_time::SCALE};
@@ -122,21 +122,21 @@ fn with_supply_rail_and_reset_the_real_driver_counts_126_chips() {
     let now = || Time::ZERO + began.elapsed();
     gpio.set(65, false).expect("a line");
     let (mut supply, mut rail) = (apw12::Apw12::new(0x10), dspic::Dspic::new(0x20));
-    for order in [apw12::Order::Detect, apw12::Order::Type, apw12::Order::SetVoltage(Volt(13.2))] {
+    for order in [Order::Identify, Order::SetVoltage(Volt(13.2))] {
         supply.order(order);
     }
-    rail.order(dspic::Order::Enable);
+    rail.order(Order::Enable);
     let (mut set, mut enabled) = (false, false);
     until(|| {
-        supply.turn(now(), &mut i2c);
-        rail.turn(now(), &mut i2c);
+        supply.turn(now(), &mut i2c, &mut gpio);
+        rail.turn(now(), &mut i2c, &mut gpio);
         while let Some(e) = supply.next_event() {
-            assert!(!matches!(e, apw12::Event::Failed { .. }), "{e:?}");
-            set |= matches!(e, apw12::Event::Done(apw12::Order::SetVoltage(_)));
+            assert!(!matches!(e, Event::Failed { .. }), "{e:?}");
+            set |= matches!(e, Event::Done(Order::SetVoltage(_)));
         }
         while let Some(e) = rail.next_event() {
-            assert!(!matches!(e, dspic::Event::Failed { .. }), "{e:?}");
-            enabled |= matches!(e, dspic::Event::Done(dspic::Order::Enable));
+            assert!(!matches!(e, Event::Failed { .. }), "{e:?}");
+            enabled |= matches!(e, Event::Done(Order::Enable));
         }
         set && enabled
     });
@@ -148,10 +148,10 @@ fn with_supply_rail_and_reset_the_real_driver_counts_126_chips() {
     let (mut counted, mut beat_at) = (None, now());
     until(|| {
         if now() >= beat_at {
-            rail.order(dspic::Order::Heartbeat);
+            rail.order(Order::Feed);
             beat_at = now() + dspic::HEARTBEAT_PERIOD;
         }
-        rail.turn(now(), &mut i2c);
+        rail.turn(now(), &mut i2c, &mut gpio);
         chain.turn(now()).expect("a line");
         while let Some(e) = chain.next_event() {
             if let ChainEvent::Counted { chips } = e {

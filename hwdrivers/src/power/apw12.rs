@@ -1,9 +1,10 @@
 //! Bitmain's APW12 supply, packet protocol: every byte goes through register 0x11, low byte of words and sums first. Other
-//! dialects exist; [`Order::Detect`] tells this one. Not here: the line that switches it on, and which voltage is safe.
+//! dialects exist; [`Order::Identify`] tells this one. Not here: the line that switches it on, and which voltage is safe.
 //! Never sent: commands 04 and 05, which on some of its programs write calibration.
 
-use super::exchange::{Exchange, Pace, PowerError, Request, Wire};
-use crate::bus::I2c;
+use super::exchange::{Exchange, Pace, Request, Wire};
+use super::{Event, Order, Power};
+use crate::bus::{Gpio, I2c};
 use model::{Time, Volt};
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -18,39 +19,30 @@ const PACE: Pace = Pace { rest: Duration::from_millis(100), retry: Duration::fro
 /// Bytes of the longest answer: preamble, length, command, two of data, sum.
 const ANSWER: usize = 8;
 
-/// What it can be told.
+/// How often its watchdog is fed: it trips about a minute behind the last time.
+const FEED_PERIOD: Duration = Duration::from_secs(20);
+
+/// What is asked of it on the bus; an order may be two of them.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Order {
-    /// Asks whether it speaks this protocol.
-    Detect,
-    /// Reads what kind it is.
+enum Ask {
+    /// Whether it speaks this protocol.
+    Probe,
+    /// What kind it is.
     Type,
-    /// Sets the output.
     SetVoltage(Volt),
-    /// Arms or disarms its own watchdog: armed, it switches off a minute behind the last time it was armed.
-    Watchdog(bool),
+    Watchdog,
 }
 
-/// What came of it.
-#[derive(Debug)]
-pub enum Event {
-    /// It obeyed.
-    Done(Order),
-    /// Its kind: 0x71 is an APW121215a.
-    Type(u8),
-    /// It did not, three times.
-    Failed {
-        /// What was ordered.
-        order: Order,
-        /// Why not, the last time.
-        error: PowerError,
-    },
+/// What came of one.
+enum Heard {
+    Nothing,
+    Event(Event),
 }
 
 /// One supply.
 #[derive(Debug)]
 pub struct Apw12 {
-    exchange: Exchange<Order>,
+    exchange: Exchange<Ask>,
     events: VecDeque<Event>,
 }
 
@@ -61,34 +53,56 @@ impl Apw12 {
         Apw12 { exchange: Exchange::new(address, Wire::Register(REGISTER), PACE), events: VecDeque::new() }
     }
 
-    /// Takes an order; those before it are carried out first.
-    pub fn order(&mut self, order: Order) {
-        let (bytes, answer) = match order {
-            Order::Detect => (vec![PROBE], 1),
-            Order::Type => (frame(TYPE, &[]), ANSWER),
-            Order::SetVoltage(v) => (frame(SET_VOLTAGE, &u16::from(voltage_step(v)).to_le_bytes()), ANSWER),
-            Order::Watchdog(armed) => (frame(WATCHDOG, &u16::from(armed).to_le_bytes()), ANSWER),
-        };
+    fn ask(&mut self, order: Ask, bytes: Vec<u8>, answer: usize) {
         self.exchange.push(Request { order, bytes, answer, wait: WAIT });
     }
+}
 
-    /// Does what is due on the bus.
-    pub fn turn(&mut self, now: Time, bus: &mut dyn I2c) {
-        self.events.extend(self.exchange.turn(now, bus, read).map(|(order, outcome)| match outcome {
-            Ok(event) => event,
-            Err(error) => Event::Failed { order, error },
-        }));
+impl Power for Apw12 {
+    fn order(&mut self, order: Order) {
+        match order {
+            Order::Identify => {
+                self.ask(Ask::Probe, vec![PROBE], 1);
+                self.ask(Ask::Type, frame(TYPE, &[]), ANSWER);
+            }
+            Order::SetVoltage(v) => {
+                let data = u16::from(voltage_step(v)).to_le_bytes();
+                self.ask(Ask::SetVoltage(v), frame(SET_VOLTAGE, &data), ANSWER);
+            }
+            Order::Feed => self.ask(Ask::Watchdog, frame(WATCHDOG, &1u16.to_le_bytes()), ANSWER),
+            Order::Disable => {
+                self.exchange.clear();
+                self.events.push_back(Event::Done(order));
+            }
+            Order::Enable | Order::Measure => self.events.push_back(Event::Done(order)),
+        }
     }
 
-    /// When the next turn is due.
-    #[must_use]
-    pub fn wake_at(&self) -> Time {
-        self.exchange.wake_at()
+    fn turn(&mut self, now: Time, i2c: &mut dyn I2c, _gpio: &mut dyn Gpio) {
+        match self.exchange.turn(now, i2c, read) {
+            Some((_, Ok(Heard::Event(event)))) => self.events.push_back(event),
+            Some((ask, Err(error))) => {
+                let order = match ask {
+                    Ask::Probe | Ask::Type => Order::Identify,
+                    Ask::SetVoltage(v) => Order::SetVoltage(v),
+                    Ask::Watchdog => Order::Feed,
+                };
+                self.events.push_back(Event::Failed { order, error });
+            }
+            Some((_, Ok(Heard::Nothing))) | None => {}
+        }
     }
 
-    /// What happened, oldest first.
-    pub fn next_event(&mut self) -> Option<Event> {
+    fn wake_at(&self) -> Time {
+        if self.events.is_empty() { self.exchange.wake_at() } else { Time::ZERO }
+    }
+
+    fn next_event(&mut self) -> Option<Event> {
         self.events.pop_front()
+    }
+
+    fn feed_period(&self) -> Option<Duration> {
+        Some(FEED_PERIOD)
     }
 }
 
@@ -117,19 +131,21 @@ fn data(command: u8, b: &[u8]) -> Option<&[u8]> {
     (head[..2] == [0x55, 0xaa] && head[3] == command && sum(head[2], command, data).to_le_bytes() == *given).then_some(data)
 }
 
-fn read(order: &Order, b: &[u8]) -> Option<Event> {
-    match order {
-        Order::Detect => (b == [PROBE]).then_some(Event::Done(*order)),
-        Order::Type => data(TYPE, b)?.first().map(|kind| Event::Type(*kind)),
-        Order::SetVoltage(_) => data(SET_VOLTAGE, b).map(|_| Event::Done(*order)),
-        Order::Watchdog(_) => data(WATCHDOG, b).map(|_| Event::Done(*order)),
-    }
+fn read(ask: &Ask, b: &[u8]) -> Option<Heard> {
+    let event = match ask {
+        Ask::Probe => return (b == [PROBE]).then_some(Heard::Nothing),
+        Ask::Type => Event::Identified(format!("APW12, type 0x{:02x}", data(TYPE, b)?.first()?)),
+        Ask::SetVoltage(v) => data(SET_VOLTAGE, b).map(|_| Event::Done(Order::SetVoltage(*v)))?,
+        Ask::Watchdog => data(WATCHDOG, b).map(|_| Event::Done(Order::Feed))?,
+    };
+    Some(Heard::Event(event))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bus::record::Recorder;
+    use crate::bus::record::{NoLines, Recorder};
+    use crate::power::PowerError;
 
     fn run(answer: &[u8], order: Order) -> (Vec<u8>, Vec<Event>, Time) {
         let bytes: Vec<[u8; 1]> = answer.iter().map(|b| [*b]).collect();
@@ -139,7 +155,7 @@ mod tests {
         let (mut now, mut events) = (Time::ZERO, vec![]);
         while part.wake_at() != Time::NEVER {
             now = now.max(part.wake_at());
-            part.turn(now, &mut bus);
+            part.turn(now, &mut bus, &mut NoLines);
             events.extend(part.next_event());
         }
         assert!(bus.written.iter().all(|(address, b)| *address == 0x10 && b[0] == 0x11), "all by register 0x11");
@@ -158,30 +174,30 @@ mod tests {
 
     #[test]
     fn orders_are_packets_and_answers_are_checked() {
-        let (written, events, at) = run(&[0x55, 0xaa, 6, 2, 0x71, 0, 0x79, 0], Order::Type);
-        assert_eq!(written, [0x55, 0xaa, 4, 2, 6, 0]);
-        assert!(matches!(events[..], [Event::Type(0x71)]), "{events:?}");
-        assert_eq!(at, Time::from_millis(400));
+        let (written, events, at) = run(&[0xf5, 0x55, 0xaa, 6, 2, 0x71, 0, 0x79, 0], Order::Identify);
+        assert_eq!(written, [0xf5, 0x55, 0xaa, 4, 2, 6, 0]);
+        assert!(matches!(&events[..], [Event::Identified(what)] if what == "APW12, type 0x71"), "{events:?}");
+        assert_eq!(at, Time::from_millis(900));
         let set = [0x55, 0xaa, 6, 0x83, 0x0d, 0, 0x96, 0];
         let (written, events, _) = run(&set, Order::SetVoltage(Volt(14.96)));
         assert_eq!(written, set);
         assert!(matches!(events[..], [Event::Done(Order::SetVoltage(_))]), "{events:?}");
-        let (written, events, _) = run(&[0xf5], Order::Detect);
-        assert_eq!(written, [0xf5]);
-        assert!(matches!(events[..], [Event::Done(Order::Detect)]), "{events:?}");
         let arm = [0x55, 0xaa, 6, 0x81, 1, 0, 0x88, 0];
-        assert_eq!(run(&arm, Order::Watchdog(true)).0, arm);
+        assert_eq!(run(&arm, Order::Feed).0, arm);
     }
 
     #[test]
     fn damaged_answers_fail_behind_three_tries() {
-        for bad in
-            [[0x55, 0xaa, 6, 2, 0x71, 0, 0x7a, 0], [0x55, 0xaa, 0xff, 2, 0, 0, 0, 0], [0x55, 0xaa, 1, 2, 0, 0, 0, 0], [0xff; 8]]
-        {
-            let (written, events, _) = run(&[bad, bad, bad].concat(), Order::Type);
-            assert_eq!(written.len(), 18);
+        for bad in [
+            [0x55, 0xaa, 6, 0x81, 1, 0, 0x89, 0],
+            [0x55, 0xaa, 0xff, 0x81, 0, 0, 0, 0],
+            [0x55, 0xaa, 1, 2, 0, 0, 0, 0],
+            [0xff; 8],
+        ] {
+            let (written, events, _) = run(&[bad, bad, bad].concat(), Order::Feed);
+            assert_eq!(written.len(), 24);
             assert!(
-                matches!(events[..], [Event::Failed { order: Order::Type, error: PowerError::Answer(_) }]),
+                matches!(events[..], [Event::Failed { order: Order::Feed, error: PowerError::Answer(_) }]),
                 "{bad:02x?}: {events:?}"
             );
         }
@@ -189,7 +205,8 @@ mod tests {
 
     #[test]
     fn calibration_is_never_written() {
-        for order in [Order::Detect, Order::Type, Order::SetVoltage(Volt(13.0)), Order::Watchdog(true), Order::Watchdog(false)] {
+        for order in [Order::Identify, Order::SetVoltage(Volt(13.0)), Order::Feed, Order::Enable, Order::Disable, Order::Measure]
+        {
             let (written, ..) = run(&[], order);
             assert!(written.get(3).is_none_or(|command| ![4, 5].contains(command)), "{order:?}");
         }

@@ -83,9 +83,15 @@ impl<O: Copy> Exchange<O> {
 
     /// Drops whatever is under way and does this now.
     pub(crate) fn push_urgent(&mut self, request: Request<O>) {
-        self.queue.clear();
+        self.clear();
         self.queue.push_back(request);
-        (self.sent, self.tries, self.due) = (false, 0, Time::ZERO);
+        self.due = Time::ZERO;
+    }
+
+    /// Drops whatever is under way.
+    pub(crate) fn clear(&mut self) {
+        self.queue.clear();
+        (self.sent, self.tries) = (false, 0);
     }
 
     pub(crate) fn wake_at(&self) -> Time {

@@ -1,8 +1,77 @@
-//! What feeds the chips: rail controllers and supplies, one file a part. Both parts talk in requests and late answers, which
-//! [`exchange`] times.
+//! What feeds the chips: rail regulators and supplies, one file a part, all behind [`Power`]. They are told orders and answer
+//! with events, late: most of them talk in requests that take half a second, which [`exchange`] times. Not here: who feeds them
+//! and when, which voltage is safe, and the line that switches a supply on.
 
 pub mod apw12;
 pub mod dspic;
 pub mod exchange;
 
 pub use exchange::PowerError;
+
+use crate::bus::{Gpio, I2c};
+use model::{Ampere, Celsius, Time, Volt, Watt};
+use std::time::Duration;
+
+/// What a regulator or a supply can be told. What has no meaning for a part is done at once, without a word on the bus.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Order {
+    /// Reads what the part is. Nothing is written that changes it.
+    Identify,
+    /// Sets its output, which does not switch it on.
+    SetVoltage(Volt),
+    /// Switches it on.
+    Enable,
+    /// Switches it off, before all else: orders that wait are dropped.
+    Disable,
+    /// Keeps it on: a heartbeat, or a watchdog armed anew.
+    Feed,
+    /// Reads what it measures.
+    Measure,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub enum Event {
+    /// It obeyed.
+    Done(Order),
+    /// What it is, in words: the end of [`Order::Identify`] where the part is one that may be told more.
+    Identified(String),
+    /// What it measures.
+    Measured(Measured),
+    /// It did not, three times, or it is not what it should be.
+    Failed {
+        /// What was ordered.
+        order: Order,
+        /// Why not, the last time.
+        error: PowerError,
+    },
+}
+
+/// What a part measures; `None` where it does not.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Measured {
+    /// Its output.
+    pub volt: Option<Volt>,
+    /// What flows out of it.
+    pub ampere: Option<Ampere>,
+    /// What it gives.
+    pub watt: Option<Watt>,
+    /// Its own temperature.
+    pub celsius: Option<Celsius>,
+    /// What it is fed.
+    pub input: Option<Volt>,
+}
+
+/// A regulator or a supply. It never sleeps: it says when its next turn is due.
+pub trait Power: Send {
+    /// Takes an order; those before it are carried out first, but for [`Order::Disable`], which drops them.
+    fn order(&mut self, order: Order);
+    /// Does what is due on the bus and the lines.
+    fn turn(&mut self, now: Time, i2c: &mut dyn I2c, gpio: &mut dyn Gpio);
+    /// When the next turn is due; [`Time::NEVER`] where nothing waits.
+    fn wake_at(&self) -> Time;
+    /// What happened, oldest first.
+    fn next_event(&mut self) -> Option<Event>;
+    /// How often it wants [`Order::Feed`] while it is on; `None` where it stays on by itself.
+    fn feed_period(&self) -> Option<Duration>;
+}
