@@ -1,5 +1,5 @@
 //! Our own small bus traits: the seam between drivers and the world. Implementors are Linux's ([`tty`], [`i2c`], [`gpio`]), the
-//! simulator's and a way to the simulator's ([`socket`]); nothing above knows which. Not here: any knowledge of a part.
+//! controller of a USB board ([`usb_control`]), the simulator's and a way to the simulator's ([`socket`]); nothing above knows which. Not here: any knowledge of a part.
 
 pub mod gpio;
 pub mod i2c;
@@ -8,6 +8,8 @@ pub mod open;
 pub(crate) mod record;
 pub mod socket;
 pub mod tty;
+pub mod usb;
+pub mod usb_control;
 
 use model::Baud;
 

@@ -1,11 +1,13 @@
-//! A bus by its path in the settings: a device of Linux, or a simulation's socket. One place decides which, so that who drives a
-//! machine and who makes it safe can never disagree. Not here: serial lines, which are ttys in both cases.
+//! A bus by its path in the settings: a device of Linux, the serial line of a USB board's controller, or a simulation's socket.
+//! One place decides which, so that who drives a machine and who makes it safe can never disagree. I²C and GPIO of a USB board
+//! have one path, and share the line. Not here: the chips' serial lines, which are ttys in all cases.
 
 use super::gpio::LinuxGpio;
 use super::i2c::LinuxI2c;
 use super::socket::{SocketGpio, SocketI2c};
+use super::usb_control::Handle;
 use super::{BusError, Gpio, I2c};
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
 /// Opens the I²C bus at this path.
@@ -13,7 +15,11 @@ use std::path::Path;
 /// # Errors
 /// It is not there, is none, or may not be opened.
 pub fn i2c(path: &Path) -> Result<Box<dyn I2c>, BusError> {
-    Ok(if is_socket(path) { Box::new(SocketI2c::open(path)?) } else { Box::new(LinuxI2c::open(path)?) })
+    Ok(match kind(path) {
+        Kind::Socket => Box::new(SocketI2c::open(path)?),
+        Kind::Tty => Box::new(Handle::open(path)?),
+        Kind::Device => Box::new(LinuxI2c::open(path)?),
+    })
 }
 
 /// Opens the GPIO lines at this path.
@@ -21,9 +27,34 @@ pub fn i2c(path: &Path) -> Result<Box<dyn I2c>, BusError> {
 /// # Errors
 /// As for [`i2c`].
 pub fn gpio(path: &Path) -> Result<Box<dyn Gpio>, BusError> {
-    Ok(if is_socket(path) { Box::new(SocketGpio::open(path)?) } else { Box::new(LinuxGpio::open(path)?) })
+    Ok(match kind(path) {
+        Kind::Socket => Box::new(SocketGpio::open(path)?),
+        Kind::Tty => Box::new(Handle::open(path)?),
+        Kind::Device => Box::new(LinuxGpio::open(path)?),
+    })
 }
 
-fn is_socket(path: &Path) -> bool {
-    std::fs::metadata(path).is_ok_and(|m| m.file_type().is_socket())
+enum Kind {
+    Socket,
+    Tty,
+    Device,
+}
+
+/// The major numbers of serial lines: 4 ttyS, 136 to 143 pts, 166 ttyACM, 188 ttyUSB, 204 lines of a processor's own (Linux,
+/// admin-guide/devices.txt). Those with a number of no fixed kind are known by their place in sysfs.
+const SERIAL_MAJORS: [u32; 12] = [4, 136, 137, 138, 139, 140, 141, 142, 143, 166, 188, 204];
+
+fn kind(path: &Path) -> Kind {
+    let Ok(meta) = std::fs::metadata(path) else { return Kind::Device };
+    let device = meta.rdev();
+    let (major, minor) = (rustix::fs::major(device), rustix::fs::minor(device));
+    let in_tty_class = || {
+        let class = std::fs::canonicalize(format!("/sys/dev/char/{major}:{minor}/subsystem"));
+        class.is_ok_and(|class| class.ends_with("tty"))
+    };
+    match meta.file_type() {
+        t if t.is_socket() => Kind::Socket,
+        t if t.is_char_device() && (SERIAL_MAJORS.contains(&major) || in_tty_class()) => Kind::Tty,
+        _ => Kind::Device,
+    }
 }

@@ -10,6 +10,7 @@ use rustix::termios::{
 };
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// Waits of [`WRITE_WAIT`] for room in the line's buffer before a write counts as failed. The buffer is about 4 kB, a frame at
 /// most 88 bytes: at 115,200 baud room for one comes in 8 ms.
@@ -53,6 +54,19 @@ impl LinuxTty {
         tcsetattr(&self.line, OptionalActions::Now, &settings).map_err(|e| self.error("set rate of", e))?;
         let back = tcgetattr(&self.line).map_err(|e| self.error("read back rate of", e))?;
         [back.output_speed(), back.input_speed()].into_iter().try_for_each(|got| near(baud.0, got))
+    }
+
+    /// Waits until bytes are there, at most so long; gives how long it waited.
+    ///
+    /// # Errors
+    /// The wait itself fails; a line that is gone says so when it is read.
+    pub fn wait(&self, up_to: Duration) -> Result<Duration, BusError> {
+        let began = Instant::now();
+        let timeout = Timespec { tv_sec: up_to.as_secs().try_into().unwrap_or(i64::MAX), tv_nsec: up_to.subsec_nanos().into() };
+        match poll(&mut [PollFd::new(&self.line, PollFlags::IN)], Some(&timeout)) {
+            Ok(_) | Err(Errno::INTR) => Ok(began.elapsed()),
+            Err(e) => Err(self.error("wait for", e)),
+        }
     }
 
     fn error(&self, attempt: &str, e: Errno) -> BusError {
