@@ -2,8 +2,8 @@
 //! [2] two sources, [1] one source, [?] sources conflict or are silent and this is our choice.
 
 use model::{
-    Celsius, ChainLayout, ChipModel, Hashboard, Limits, Megahertz, Part, Percent, Product, Rpm, SensorPlace, SensorSpot, Tier,
-    Volt, Watt,
+    Care, Celsius, ChainLayout, ChipModel, Hashboard, Limits, Megahertz, Part, Percent, Product, Rpm, SensorPlace, SensorSpot,
+    Tier, Volt, Watt,
 };
 use std::time::Duration;
 
@@ -78,6 +78,7 @@ pub const PRODUCT: Product = Product {
         fans_min: 3,
         power_max: Watt(3600.0),
         reading_age_max: Duration::from_secs(5),
+        care: Care::USUAL,
     },
     control_boards: &["pc"],
 };

@@ -16,7 +16,8 @@ use crate::{
     thermal::{Permit, Thermal},
 };
 use model::{
-    ChainId, Command, Difficulty, FaultCode, Job, JobId, Limits, Nonce, Percent, Product, ShareId, Time, UpstreamId, Verdict,
+    ChainId, Command, Cooling, Difficulty, FaultCode, Job, JobId, Limits, Nonce, Percent, Product, ShareId, Time, UpstreamId,
+    Verdict,
 };
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -53,6 +54,8 @@ pub struct Plan {
     pub cpus: u8,
     /// What one such thread was measured to make.
     pub cpu_hashes_per_second: f64,
+    /// How a person wants the machine cooled; it tightens the limits of the product and never loosens one.
+    pub cooling: Cooling,
 }
 
 /// The decider of one machine.
@@ -91,12 +94,12 @@ impl Brain {
     #[must_use]
     pub fn new(now: Time, plan: Plan) -> Brain {
         let boards = plan.product.map_or(&[][..], |p| p.hashboards);
-        let limits = plan.product.map(|p| p.limits);
+        let limits = plan.product.map(|p| plan.cooling.tighten(p.limits));
         let chain = |(i, b): (u8, &model::Hashboard)| limits.map(|l| Chain::new(ChainId(i), u32::from(b.chain.chips), l));
         let mut brain = Brain {
             plan,
             mining: plan.autostart,
-            thermal: plan.product.map(|p| Thermal::new(now, p)),
+            thermal: plan.product.map(|p| Thermal::new(now, p, plan.cooling)),
             chains: (0u8..).zip(boards).filter_map(chain).collect(),
             health: boards.iter().map(|_| Health::default()).collect(),
             supply: limits.map(|l| Supply::new(l.rail_start.max(l.rail_nominal))),

@@ -5,8 +5,15 @@ use crate::testing::{LIMITS, PRODUCT, body, job};
 use model::{Celsius, ChainState, FanId, Hash, JobBody, Megahertz, Reject, Rpm, SensorId, Status, Verdict, Volt};
 use proptest::prelude::*;
 
-const PLAN: Plan =
-    Plan { product: Some(&PRODUCT), upstreams: 2, autostart: true, small_cores: 512, cpus: 0, cpu_hashes_per_second: 0.0 };
+const PLAN: Plan = Plan {
+    product: Some(&PRODUCT),
+    upstreams: 2,
+    autostart: true,
+    small_cores: 512,
+    cpus: 0,
+    cpu_hashes_per_second: 0.0,
+    cooling: Cooling { mode: model::CoolingMode::Auto, target: None, hot: None, danger: None },
+};
 
 /// A work's one nonce each 1.8 s is then more than the chains of [`PRODUCT`] promise.
 const NONCE_BITS: u8 = 43;

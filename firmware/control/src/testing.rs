@@ -1,7 +1,7 @@
 //! What the tests share: a small product of two chains, and jobs for it.
 
 use model::{
-    Celsius, ChainLayout, ChipModel, CoinbaseJob, Hash, Hashboard, Job, JobBody, JobId, Limits, Megahertz, Part, Percent,
+    Care, Celsius, ChainLayout, ChipModel, CoinbaseJob, Hash, Hashboard, Job, JobBody, JobId, Limits, Megahertz, Part, Percent,
     Product, Rpm, SensorPlace, SensorSpot, Target, Tier, UpstreamId, Volt, Watt,
 };
 use std::time::Duration;
@@ -24,6 +24,7 @@ pub const LIMITS: Limits = Limits {
     fans_min: 2,
     power_max: Watt(3000.0),
     reading_age_max: Duration::from_secs(10),
+    care: Care::USUAL,
 };
 
 const BOARD: Hashboard = Hashboard {

@@ -2,10 +2,10 @@
 //!
 //! Silence is danger: no reading means full fans, then off. A chip is taken to be `chip_over_board` warmer than the warmest sensor of
 //! its board. Not here: switching anything. It says what each chain may do ([`Thermal::permit`]) and what fans should turn;
-//! `brain` sees to it. No setting reaches this file.
+//! `brain` sees to it. Settings only tighten.
 
 use crate::faults::Faults;
-use model::{Celsius, FanId, FaultCode, Limits, Megahertz, Percent, Product, Reading, Rpm, SensorId, Time};
+use model::{Celsius, Cooling, FanId, FaultCode, Limits, Megahertz, Percent, Product, Reading, Rpm, SensorId, Time};
 use std::{collections::VecDeque, time::Duration};
 
 /// A board sensor's values outside this are nonsense: an open line reads 127.9 or -64, a dead one 0.
@@ -127,7 +127,7 @@ pub struct Thermal {
 impl Thermal {
     /// Nothing is known yet: fans full, no permit.
     #[must_use]
-    pub fn new(now: Time, product: &Product) -> Thermal {
+    pub fn new(now: Time, product: &Product, cooling: Cooling) -> Thermal {
         let mut ids = (0u8..).map(SensorId);
         let board = |h: &model::Hashboard| Board {
             sensors: ids.by_ref().take(h.sensors.len()).map(|id| Sensor { id, reading: None, trouble: None }).collect(),
@@ -139,7 +139,7 @@ impl Thermal {
             step_at: now,
         };
         Thermal {
-            limits: product.limits,
+            limits: cooling.tighten(product.limits),
             started: now,
             boards: product.hashboards.iter().map(board).collect(),
             fans: (0..product.fans).map(|_| Fan { healthy: None, contrary_since: None, rpm: None }).collect(),

@@ -18,7 +18,7 @@ struct Bench {
 impl Bench {
     fn new() -> Bench {
         Bench {
-            t: Thermal::new(Time::ZERO, &PRODUCT),
+            t: Thermal::new(Time::ZERO, &PRODUCT, Cooling::default()),
             faults: Faults::default(),
             now: 0,
             powered: [false; 2],

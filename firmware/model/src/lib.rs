@@ -3,6 +3,7 @@
 //! One pipeline of five nouns: [`Job`] (what a pool offers) → [`Work`] (one header space for one hand) → [`Nonce`] (what a hand
 //! found) → [`Share`] (verified, meets a target) → [`Verdict`]. Not here: decisions (`control`), wire formats (`stratum`), I/O.
 
+mod care;
 mod command;
 mod fault;
 mod hash;
@@ -16,6 +17,7 @@ mod target;
 mod time;
 mod unit;
 
+pub use care::{Bounds, Care, Cooling, CoolingError, CoolingMode, Measured, Preheat};
 pub use command::Command;
 pub use fault::{Fault, FaultCode, Severity};
 pub use hash::{Hash, sha256d};

@@ -1,7 +1,7 @@
 //! A machine: the product that was bought, its hashboards and parts, and the limits that no setting can raise.
 //! `board` holds the constants; nothing here names a particular board.
 
-use crate::{Celsius, Megahertz, Percent, Rpm, Volt, Watt};
+use crate::{Care, Celsius, Megahertz, Percent, Rpm, Volt, Watt};
 use std::time::Duration;
 
 /// A chain of chips, from 0 in the order of the product.
@@ -217,4 +217,6 @@ pub struct Limits {
     pub power_max: Watt,
     /// Oldest reading that counts. Beyond it fans go full; three times it switches the rail off.
     pub reading_age_max: Duration,
+    /// What it needs beyond that.
+    pub care: Care,
 }

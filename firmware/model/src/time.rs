@@ -59,3 +59,27 @@ pub struct Reading<T> {
     /// When.
     pub at: Time,
 }
+
+impl Reading<crate::Celsius> {
+    /// What it may be by now at worst, where it can rise by `slope` a second and is read again every `period`: what is on time counts
+    /// as it is.
+    #[must_use]
+    pub fn worst_case(&self, now: Time, period: Duration, slope: crate::Celsius) -> crate::Celsius {
+        self.value + slope * now.since(self.at).saturating_sub(period).as_secs_f64()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Celsius;
+
+    #[test]
+    fn a_reading_grows_worse_once_it_is_late() {
+        let r = Reading { value: Celsius(60.0), at: Time::from_secs(10) };
+        for (second, worst) in [(5, 60.0), (10, 60.0), (12, 60.0), (13, 60.5), (22, 65.0)] {
+            let got = r.worst_case(Time::from_secs(second), Duration::from_secs(2), Celsius(0.5));
+            assert_eq!(got, Celsius(worst), "at {second} s");
+        }
+    }
+}

@@ -173,8 +173,15 @@ impl Simulation {
         }
         let board = BoardHand::open(product, handles.i2c, handles.gpio)?;
         let small_cores = product.hashboards.first().map_or(0, |b| chip::small_cores(b.chain.chip));
-        let plan =
-            Plan { product: Some(product), upstreams: pools, autostart: true, small_cores, cpus: 0, cpu_hashes_per_second: 0.0 };
+        let plan = Plan {
+            product: Some(product),
+            upstreams: pools,
+            autostart: true,
+            small_cores,
+            cpus: 0,
+            cpu_hashes_per_second: 0.0,
+            cooling: model::Cooling::default(),
+        };
         let unix = Arc::new(AtomicU32::new(START_UNIX));
         let clock = Arc::clone(&unix);
         let node = PracticeNode::new(Pace::IN_PROCESS, Box::new(move || clock.load(Ordering::Relaxed)));

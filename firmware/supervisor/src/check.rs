@@ -41,7 +41,9 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
 pub fn runnable(path: &Path) -> Result<(Settings, Vec<Warning>), Vec<String>> {
     let (settings, warnings) = load(path)?;
     let placed = |p: Problem| vec![placed(path, &p)];
-    Machine::of(&settings.mining).map_err(placed)?;
+    if let Some(machine) = Machine::of(&settings.mining).map_err(placed)? {
+        settings.cooling.of(machine.product.name, &machine.product.limits).map_err(placed)?;
+    }
     own_pool::open(&settings, Path::new("")).map_err(placed)?;
     Ok((settings, warnings))
 }

@@ -17,7 +17,7 @@ use anyhow::Context;
 use control::{Brain, Fact, Plan};
 use hwdrivers::chip::small_cores;
 use model::settings::{Listen, Mode, Settings};
-use model::{ChainState, Command, Fault, FaultCode, FaultStatus, Status, Time, UpstreamId};
+use model::{ChainState, Command, Cooling, Fault, FaultCode, FaultStatus, Status, Time, UpstreamId};
 use rig::{Net, Rig, Upstream};
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
@@ -161,7 +161,9 @@ impl Serving {
         let machine = Machine::of(&settings.mining).map_err(|p| anyhow::Error::msg(p.what))?;
         let (cpus, mut standing) = cpu::measure(&settings.mining);
         standing.extend(refused);
-        let plan = plan(machine, upstreams.len(), cpus);
+        let cooling = machine.map(|m| settings.cooling.of(m.product.name, &m.product.limits)).transpose();
+        let cooling = cooling.map_err(|p| anyhow::Error::msg(p.what))?.unwrap_or_default();
+        let plan = Plan { cooling, ..plan(machine, upstreams.len(), cpus) };
         let hands = machine.map(|m| m.open(&events_in, epoch)).transpose().context("open the machine")?;
         let Hands { mut chains, board } = hands.unwrap_or(Hands { chains: Vec::new(), board: None });
         let simulated = machine.is_some_and(|m| m.simulated());
@@ -303,6 +305,7 @@ fn plan(machine: Option<Machine<'_>>, upstreams: usize, cpus: Option<Cpus>) -> P
         small_cores: first.map_or(0, |b| small_cores(b.chain.chip)),
         cpus: cpus.map_or(0, |c| c.threads),
         cpu_hashes_per_second: cpus.map_or(0.0, |c| c.hashes_per_second as f64),
+        cooling: Cooling::default(),
     }
 }
 

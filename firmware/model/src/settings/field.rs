@@ -52,6 +52,11 @@ pub(super) const ROOT: &[Field] = &[
         Entries { fields: UPSTREAM, words: &[], live: "[]" },
     ),
     field("pool", "Being a pool for other miners.", Section(POOL)),
+    field(
+        "cooling",
+        "How hashboards are cooled. It can only be stricter than the product: no limit is raised here.",
+        Section(COOLING),
+    ),
     field("api", "The page and its interface.", Section(API)),
     field("monitoring", "What other programs may watch.", Section(MONITORING)),
     field(
@@ -59,7 +64,6 @@ pub(super) const ROOT: &[Field] = &[
         "Folder for what must survive a restart; without it, the folder of this file.",
         Optional { shown: "/data/otedama" },
     ),
-    waits("cooling", "settings for cooling"),
     waits("power", "settings for power"),
     waits("network", "settings for the network"),
     waits("fleet", "fleets"),
@@ -121,6 +125,22 @@ const POOL: &[Field] = &[
     ),
     waits("fee_percentage", "payouts"),
     waits("rewards", "payouts"),
+];
+
+const COOLING: &[Field] = &[
+    value(
+        "mode",
+        "`auto` holds the target; `manual` turns fans at `duty` while nothing is hot; `immersion` needs no fan to turn.",
+        "auto",
+    ),
+    value("duty", "What fans turn at in mode `manual`, 0 to 100 percent; never below the product's least.", "70"),
+    field("target", "Chip temperature that fans hold, °C; without it, the product's.", Optional { shown: "65" }),
+    field(
+        "hot",
+        "Chip temperature that sets fans full and lowers the clock, °C; without it, the product's.",
+        Optional { shown: "80" },
+    ),
+    field("danger", "Chip temperature that cuts the power, °C; without it, the product's.", Optional { shown: "95" }),
 ];
 
 const COIN: &[Field] = &[

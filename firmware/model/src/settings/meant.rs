@@ -4,7 +4,9 @@
 
 use super::field::{Field, Kind, ROOT};
 use super::said::{At, Node, Value, parse};
-use super::word::{Meant, boolean, duration, http_url, path, secret, socket, stratum_url, suggestion, text, whole, word};
+use super::word::{
+    Meant, boolean, celsius, duration, http_url, path, secret, socket, stratum_url, suggestion, text, whole, word,
+};
 use super::*;
 use std::collections::BTreeMap;
 
@@ -175,6 +177,7 @@ impl Reader<'_> {
         let mining = self.mining(&root.section("mining"));
         let upstreams = self.each(root, "upstreams", MAX_UPSTREAMS, Self::upstream);
         let pool = self.pool(&root.section("pool"));
+        let cooling = self.cooling(&root.section("cooling"));
         let api = self.switch(&root.section("api"), "enable");
         let monitoring = root.section("monitoring");
         let metrics = self.switch(&monitoring.section("metrics"), "enabled");
@@ -186,6 +189,7 @@ impl Reader<'_> {
             mining: mining?,
             upstreams: upstreams?,
             pool: pool?,
+            cooling: cooling?,
             api: api?,
             monitoring: Monitoring { metrics: metrics?, health: health? },
             state,
@@ -262,6 +266,24 @@ impl Reader<'_> {
             self.warn(pool.at, "'pool' is on, but 'coins' names nothing to mine: it offers no jobs".into());
         }
         Some(Pool { enable: listen.enable, address: listen.address, max_connections: max_connections?, coins })
+    }
+
+    fn cooling(&mut self, view: &View<'_>) -> Option<Cooling> {
+        let mode = self.value(view, "mode", |v| word(v, "mode", &["auto", "manual", "immersion"], &[]).map(str::to_owned));
+        let duty = self.value(view, "duty", |v| whole(v, 0..=100));
+        let mut bound = |key| {
+            let at = view.node.and_then(|n| n.get(key)).map_or(view.at, |n| n.at);
+            let place = Place { line: at.line, column: at.column };
+            self.optional(view, key, celsius).map(|c| (c, place))
+        };
+        let (target, hot, danger) = (bound("target"), bound("hot"), bound("danger"));
+        let duty = u8::try_from(duty?).expect("it was read from 0 to 100");
+        let mode = match mode?.as_str() {
+            "manual" => CoolingMode::Manual(duty),
+            "immersion" => CoolingMode::Immersion,
+            _ => CoolingMode::Auto,
+        };
+        Some(Cooling { mode, target, hot, danger, place: view.place() })
     }
 
     fn coin(&mut self, coin: &View<'_>) -> Option<Coin> {

@@ -4,6 +4,7 @@
 //! with a mistake gives no settings at all, so that a bad file never replaces a good one. Secrets never reach a log: [`Secret`]
 //! does not print. Not here: opening files and devices, and whether a product exists (the caller hands in the [`Known`] names).
 
+mod cooling;
 mod example;
 mod field;
 mod meant;
@@ -12,9 +13,11 @@ mod said;
 mod tests;
 mod word;
 
+pub use cooling::Cooling;
 pub use example::example;
 pub use said::MAX_BYTES;
 
+use crate::CoolingMode;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -119,6 +122,8 @@ pub struct Settings {
     pub upstreams: Vec<Upstream>,
     /// Being a pool.
     pub pool: Pool,
+    /// How hashboards are cooled.
+    pub cooling: Cooling,
     /// The page and its interface.
     pub api: Listen,
     /// What other programs may watch.

@@ -76,6 +76,11 @@ const BROKEN: &[(&str, u64, u64, &str)] = &[
     ("api:\n  address: 127.0.0.1:9090\n", 1, 1, "already does"),
     ("app:\n  name: 12\n", 2, 9, "put 12 in quotes"),
     ("state: here\n", 1, 8, "a path from the root"),
+    ("cooling:\n  mode: manuel\n", 2, 9, "did you mean 'manual'?"),
+    ("cooling:\n  duty: 101\n", 2, 9, "from 0 to 100"),
+    ("cooling:\n  danger: 300\n", 2, 11, "from 20 to 125"),
+    ("cooling:\n  target: .nan\n", 2, 11, "non-finite"),
+    ("cooling:\n  hot: warm\n", 2, 8, "degrees Celsius"),
     ("version: 2\n", 1, 10, "from 1 to 1"),
     ("just words\n", 1, 1, "a section of keys"),
 ];
@@ -89,6 +94,19 @@ fn broken_files_are_refused_with_line_column_and_the_nearest_word() {
         let placed = *part == "already does" || (first.line, first.column) == (*line, *column);
         assert!(near && placed, "{text:?} gave {first:?}");
     }
+}
+
+#[test]
+fn cooling_is_read_with_its_places() {
+    let (s, _) = read("cooling: {mode: manual, duty: 35, danger: 95}\n").expect("good");
+    assert_eq!(s.cooling.mode, CoolingMode::Manual(35));
+    assert_eq!(s.cooling.danger, Some((crate::Celsius(95.0), Place { line: 1, column: 43 })));
+    assert_eq!((s.cooling.target, s.cooling.hot), (None, None));
+    assert_eq!(read("").expect("good").0.cooling.mode, CoolingMode::Auto);
+    assert_eq!(
+        read("cooling: {mode: immersion, hot: 70.5}").expect("good").0.cooling.hot.map(|h| h.0),
+        Some(crate::Celsius(70.5))
+    );
 }
 
 #[test]

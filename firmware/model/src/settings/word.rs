@@ -4,6 +4,7 @@
 
 use super::said::Value;
 use super::{HostPort, Secret};
+use crate::Celsius;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -48,6 +49,19 @@ pub(super) fn whole(value: &Value, range: RangeInclusive<u32>) -> Meant<u32> {
     let wanted = || format!("expected a whole number from {} to {}, not {}", range.start(), range.end(), shown(value));
     let Value::Whole(n) = value else { return Err(wanted()) };
     u32::try_from(*n).ok().filter(|n| range.contains(n)).ok_or_else(wanted)
+}
+
+/// What a chip may be set to hold or to stop at: below it a room is, above it no chip lives.
+const CELSIUS: RangeInclusive<f64> = 20.0..=125.0;
+
+pub(super) fn celsius(value: &Value) -> Meant<Celsius> {
+    let said = match value {
+        Value::Whole(n) => i32::try_from(*n).ok().map(f64::from),
+        Value::Fraction(n) => Some(*n),
+        _ => None,
+    };
+    let wanted = || format!("expected degrees Celsius from {} to {}, not {}", CELSIUS.start(), CELSIUS.end(), shown(value));
+    said.filter(|c| CELSIUS.contains(c)).map(Celsius).ok_or_else(wanted)
 }
 
 pub(super) fn text(value: &Value) -> Meant<String> {
