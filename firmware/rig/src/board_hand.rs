@@ -6,11 +6,11 @@
 use crate::Hand;
 use control::{Fact, Order};
 use hwdrivers::bus::{Gpio, I2c};
-use hwdrivers::fan::emc2305::Emc2305;
+use hwdrivers::fan::{Fans, emc2305::Emc2305};
 use hwdrivers::power::apw12::Apw12;
 use hwdrivers::power::dspic::Dspic;
 use hwdrivers::power::{self, Power};
-use hwdrivers::sensor::tmp75::Tmp75;
+use hwdrivers::sensor::{Sensor, tmp75::Tmp75};
 use model::{ChainId, FanId, Part, Percent, Product, SensorId, Time, Volt};
 use std::time::Duration;
 
@@ -162,8 +162,8 @@ impl BoardHand {
     }
 
     fn read_sensors(&mut self, facts: &mut Vec<Fact>) {
-        for (chain, board) in (0u8..).map(ChainId).zip(&self.boards) {
-            for (sensor, part) in &board.sensors {
+        for (chain, board) in (0u8..).map(ChainId).zip(&mut self.boards) {
+            for (sensor, part) in &mut board.sensors {
                 let value = part.read(&mut *self.i2c).map_err(|e| format!("read sensor {} of chain {}: {e}", sensor.0, chain.0));
                 facts.push(Fact::Temperature { sensor: *sensor, chain, value });
             }

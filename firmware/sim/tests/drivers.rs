@@ -3,9 +3,9 @@
 use hwdrivers::bus::I2c;
 use hwdrivers::chip::bm13xx::chain::Chain;
 use hwdrivers::chip::{ChainDriver, ChainEvent, Scale};
-use hwdrivers::fan::emc2305::Emc2305;
+use hwdrivers::fan::{Fans, emc2305::Emc2305};
 use hwdrivers::power::{Event, Order, Power, apw12, dspic};
-use hwdrivers::sensor::tmp75::Tmp75;
+use hwdrivers::sensor::{Sensor, tmp75::Tmp75};
 use model::{Celsius, ChainId, FanId, Hash, Header, JobId, Megahertz, Percent, Target, Time, Volt, Work, WorkId};
 use sim::{Buses, World, buses, lock};
 use std::sync::{Arc, Mutex};

@@ -5,9 +5,9 @@ use hwdrivers::bus::tty::LinuxTty;
 use hwdrivers::bus::{BusError, Gpio, I2c, Message};
 use hwdrivers::chip::bm13xx::chain::Chain;
 use hwdrivers::chip::{ChainDriver, ChainEvent};
-use hwdrivers::fan::emc2305::Emc2305;
+use hwdrivers::fan::{Fans, emc2305::Emc2305};
 use hwdrivers::power::{Event, Order, Power, apw12, dspic};
-use hwdrivers::sensor::tmp75::Tmp75;
+use hwdrivers::sensor::{Sensor, SensorError, tmp75::Tmp75};
 use model::{Baud, Celsius, FanId, Percent, Rpm, Time, Volt};
 use sim::{RealTime, World, lock, real_time::SCALE};
 use std::io::{Read, Write};
@@ -71,14 +71,14 @@ fn sensors_fans_and_lines_answer_over_the_socket_and_silence_is_a_nack() {
     let served = Served::new("bus");
     let (mut i2c, mut gpio) = (served.i2c(), served.gpio());
     assert_eq!(Tmp75::new(0x49).read(&mut i2c).expect("answers"), Celsius(25.0));
-    let fans = Emc2305::new(0x2d);
+    let mut fans = Emc2305::new(0x2d);
     fans.set_duty(&mut i2c, FanId(2), Percent(80.0)).expect("answers");
     until(|| fans.rpm(&mut i2c, FanId(2)).expect("answers").is_some_and(|rpm| rpm > Rpm(3000.0)));
     assert_eq!(fans.rpm(&mut i2c, FanId(1)).expect("answers"), Some(Rpm(0.0)));
 
     assert!(matches!(i2c.transfer(0x33, &mut [Message::Write(&[0])]), Err(BusError::Nack(0x33))));
     lock(&served.world).silence(0x49, true);
-    assert!(matches!(Tmp75::new(0x49).read(&mut i2c), Err(BusError::Nack(0x49))));
+    assert!(matches!(Tmp75::new(0x49).read(&mut i2c), Err(SensorError::Bus(BusError::Nack(0x49)))));
     lock(&served.world).silence(0x49, false);
     assert!(Tmp75::new(0x49).read(&mut i2c).is_ok());
 

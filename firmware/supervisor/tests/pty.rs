@@ -4,7 +4,7 @@
 use hwdrivers::bus::socket::{SocketGpio, SocketI2c};
 use hwdrivers::bus::tty::LinuxTty;
 use hwdrivers::bus::{BusError, Gpio, Uart};
-use hwdrivers::sensor::tmp75::Tmp75;
+use hwdrivers::sensor::{Sensor, SensorError, tmp75::Tmp75};
 use model::{Baud, Celsius};
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Write};
@@ -100,7 +100,7 @@ fn it_says_where_it_is_obeys_commands_and_ends_without_a_trace() {
     assert_eq!(temperature().expect("answers"), Celsius(25.0));
 
     assert_eq!(bench.say("unplug i2c"), "otedama: i2c unplugged");
-    assert!(matches!(temperature(), Err(BusError::Nack(0x48))));
+    assert!(matches!(temperature(), Err(SensorError::Bus(BusError::Nack(0x48)))));
     assert_eq!(bench.say("plug i2c"), "otedama: i2c plugged");
     assert_eq!(temperature().expect("answers"), Celsius(25.0));
 

@@ -2,7 +2,7 @@
 //! Not here: when (the keeper), and what a part's registers mean (`hwdrivers`).
 
 use hwdrivers::bus::{BusError, Gpio, I2c, open};
-use hwdrivers::fan::emc2305::Emc2305;
+use hwdrivers::fan::{Fans, emc2305::Emc2305};
 use model::settings::Device;
 use model::{FanId, Part, Percent, Product};
 
@@ -63,7 +63,7 @@ fn fans_full(product: &Product, i2c: &mut dyn I2c) -> Vec<String> {
     let Part::Emc2305 { address } = product.fan_controller else {
         return vec![format!("no driver for {:?} as a fan controller", product.fan_controller)];
     };
-    let controller = Emc2305::new(address);
+    let mut controller = Emc2305::new(address);
     let set = |n| controller.set_duty(i2c, FanId(n), Percent(100.0)).err().map(|e| format!("set fan {n} to full: {e}"));
     (0..product.fans).filter_map(set).collect()
 }
