@@ -2,8 +2,8 @@
 //! [2] two sources, [1] one source, [?] sources conflict or are silent and this is our choice.
 
 use model::{
-    Care, Celsius, ChainLayout, ChipModel, Hashboard, Limits, Megahertz, Part, Percent, Product, Rpm, SensorPlace, SensorSpot,
-    Tier, Volt, Watt,
+    ApwCurve, Attachment, Care, Celsius, ChainLayout, ChainLine, ChipModel, DspicFraming, FanPart, GpioLine, Hashboard, Limits,
+    Megahertz, Percent, Product, RegulatorPart, Rpm, SensorPart, SensorPlace, SensorSpot, SupplyPart, Tier, Volt, Watt,
 };
 use std::time::Duration;
 
@@ -14,8 +14,8 @@ const CHAIN: ChainLayout = ChainLayout { chip: ChipModel::Bm1362, chips: 126, do
 /// which of them a board shows on the shared bus depends on its straps: two addresses a board is our choice [?].
 const fn sensors(inlet: u8, outlet: u8) -> [SensorSpot; 2] {
     [
-        SensorSpot { part: Part::Tmp75 { address: inlet }, place: SensorPlace::BoardInlet },
-        SensorSpot { part: Part::Tmp75 { address: outlet }, place: SensorPlace::BoardOutlet },
+        SensorSpot { part: SensorPart::Tmp75 { address: inlet }, place: SensorPlace::BoardInlet },
+        SensorSpot { part: SensorPart::Tmp75 { address: outlet }, place: SensorPlace::BoardOutlet },
     ]
 }
 
@@ -27,39 +27,55 @@ const HASHBOARDS: [Hashboard; 3] = [
     Hashboard {
         name: "BHB42601",
         chain: CHAIN,
+        line: ChainLine::Uart,
         sensors: &SENSORS[0],
-        regulator: Part::Dspic { address: 0x20 },
-        reset_line: 5,
-        plug_line: 51,
+        regulator: RegulatorPart::Dspic { address: 0x20, framing: DspicFraming::LengthSum },
+        enables: &[],
+        reset: GpioLine::low(5),
+        plug: Some(GpioLine::high(51)),
+        eeprom: Some(0x50),
+        meter: None,
     },
     Hashboard {
         name: "BHB42601",
         chain: CHAIN,
+        line: ChainLine::Uart,
         sensors: &SENSORS[1],
-        regulator: Part::Dspic { address: 0x21 },
-        reset_line: 4,
-        plug_line: 48,
+        regulator: RegulatorPart::Dspic { address: 0x21, framing: DspicFraming::LengthSum },
+        enables: &[],
+        reset: GpioLine::low(4),
+        plug: Some(GpioLine::high(48)),
+        eeprom: Some(0x51),
+        meter: None,
     },
     Hashboard {
         name: "BHB42601",
         chain: CHAIN,
+        line: ChainLine::Uart,
         sensors: &SENSORS[2],
-        regulator: Part::Dspic { address: 0x22 },
-        reset_line: 27,
-        plug_line: 47,
+        regulator: RegulatorPart::Dspic { address: 0x22, framing: DspicFraming::LengthSum },
+        enables: &[],
+        reset: GpioLine::low(27),
+        plug: Some(GpioLine::high(47)),
+        eeprom: Some(0x52),
+        meter: None,
     },
 ];
 
 /// The Antminer S19j Pro.
 pub const PRODUCT: Product = Product {
     name: "antminer-s19jpro",
+    title: "Antminer S19j Pro",
     tier: Tier::Simulated,
+    attachment: Attachment::Buses,
     hashboards: &HASHBOARDS,
-    // Stock control boards drive fans by PWM and count tach edges on GPIO; ours hang on a fan controller of the I²C bus [?].
-    fan_controller: Part::Emc2305 { address: 0x2d },
+    // Stock control boards drive fans by PWM and count tach edges; on a PC they hang on a fan controller of the I²C bus [?].
+    fan: FanPart::Emc2305 { address: 0x2d },
     fans: 4,
-    supply: Part::Apw12 { address: 0x10 },
-    supply_enable_line: 65,
+    // Kinds of APW12 that S19 boards are sold with, one without and the others with feedback [1].
+    supply: SupplyPart::Apw { address: 0x10, curve: ApwCurve::Apw12, kinds: &[0x71, 0x74, 0x75, 0x76] },
+    supply_enable: Some(GpioLine::low(65)),
+    power: Watt(3050.0),
     limits: Limits {
         target: Celsius(70.0),
         resume: Celsius(80.0),
@@ -70,6 +86,8 @@ pub const PRODUCT: Product = Product {
         clock_min: Megahertz(56.25),
         clock_nominal: Megahertz(525.0),
         clock_max: Megahertz(545.0),
+        supply: Volt(15.0),
+        rail_min: Volt(12.4),
         rail_start: Volt(15.0),
         rail_nominal: Volt(13.2),
         rail_max: Volt(15.0),
@@ -80,5 +98,5 @@ pub const PRODUCT: Product = Product {
         reading_age_max: Duration::from_secs(5),
         care: Care::USUAL,
     },
-    control_boards: &["pc"],
+    control_boards: &["pc", "beaglebone-s19", "bcb100", "raspberrypi"],
 };

@@ -1,10 +1,44 @@
 //! One folder a board: constants that state facts, each with where it comes from in the folder's README. `rig` matches the
 //! parts named here to drivers and `sim` builds its machines from the same data. Not here: behaviour of any kind.
 
+#[path = "../amlogic_a113d/mod.rs"]
+pub mod amlogic_a113d;
+#[path = "../antminer_s17/mod.rs"]
+pub mod antminer_s17;
 #[path = "../antminer_s19jpro/mod.rs"]
 pub mod antminer_s19jpro;
+#[path = "../antminer_s19pro/mod.rs"]
+pub mod antminer_s19pro;
+#[path = "../antminer_s19xp/mod.rs"]
+pub mod antminer_s19xp;
+#[path = "../antminer_s21/mod.rs"]
+pub mod antminer_s21;
+#[path = "../antminer_s21pro/mod.rs"]
+pub mod antminer_s21pro;
+#[path = "../antminer_s9/mod.rs"]
+pub mod antminer_s9;
+#[path = "../bcb100/mod.rs"]
+pub mod bcb100;
+#[path = "../beaglebone_s19/mod.rs"]
+pub mod beaglebone_s19;
+#[path = "../bitaxe_gamma/mod.rs"]
+pub mod bitaxe_gamma;
+#[path = "../bitaxe_max/mod.rs"]
+pub mod bitaxe_max;
+#[path = "../bitaxe_supra/mod.rs"]
+pub mod bitaxe_supra;
+#[path = "../bitaxe_ultra/mod.rs"]
+pub mod bitaxe_ultra;
+#[path = "../dragonmint_t1/mod.rs"]
+pub mod dragonmint_t1;
+#[path = "../emberone00/mod.rs"]
+pub mod emberone00;
 #[path = "../pc/mod.rs"]
 pub mod pc;
+#[path = "../raspberrypi/mod.rs"]
+pub mod raspberrypi;
+#[path = "../zynq_s9/mod.rs"]
+pub mod zynq_s9;
 
 use model::{ControlBoard, Product};
 
@@ -12,7 +46,14 @@ use model::{ControlBoard, Product};
 pub const PRODUCTS: &[Product] = &[antminer_s19jpro::PRODUCT];
 
 /// Every control board that an image can be made for.
-pub const CONTROL_BOARDS: &[ControlBoard] = &[pc::CONTROL_BOARD];
+pub const CONTROL_BOARDS: &[ControlBoard] = &[
+    pc::CONTROL_BOARD,
+    raspberrypi::CONTROL_BOARD,
+    zynq_s9::CONTROL_BOARD,
+    beaglebone_s19::CONTROL_BOARD,
+    bcb100::CONTROL_BOARD,
+    amlogic_a113d::CONTROL_BOARD,
+];
 
 /// The product of this name, as settings and the command line write it.
 #[must_use]
@@ -23,28 +64,45 @@ pub fn product(name: &str) -> Option<&'static Product> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use model::{Celsius, Part, Percent};
+    use model::{Celsius, Percent, RegulatorPart, SensorPart};
     use std::collections::BTreeSet;
 
-    fn address(part: Part) -> u8 {
-        match part {
-            Part::Tmp75 { address } | Part::Emc2305 { address } | Part::Dspic { address } | Part::Apw12 { address } => address,
+    /// A part with several diodes, or one that is sensor and fan controller, may be named more than once.
+    fn addresses(p: &Product) -> Vec<u8> {
+        let mut all: Vec<u8> = p.fan.address().into_iter().chain(p.supply.address()).collect();
+        for b in p.hashboards {
+            let mut own: Vec<u8> = b.sensors.iter().filter_map(|s| s.part.address()).collect();
+            own.sort_unstable();
+            own.dedup();
+            all.extend(own.into_iter().filter(|a| p.fan.address() != Some(*a)));
+            all.extend(b.regulator.address());
+            all.extend(b.eeprom);
+            all.extend(b.meter.map(model::MeterPart::address));
         }
+        all
     }
 
     #[test]
     fn no_two_parts_share_an_address_and_no_two_lines_a_number() {
         for p in PRODUCTS {
-            let mut addresses = vec![address(p.fan_controller), address(p.supply)];
-            let mut lines = vec![p.supply_enable_line];
+            let addresses = addresses(p);
+            let mut lines: Vec<u32> = p.supply_enable.iter().map(|l| l.number).collect();
             for b in p.hashboards {
-                addresses.push(address(b.regulator));
-                addresses.extend(b.sensors.iter().map(|s| address(s.part)));
-                lines.extend([b.reset_line, b.plug_line]);
+                lines.push(b.reset.number);
+                lines.extend(b.plug.iter().chain(b.enables).map(|l| l.number));
+                if let RegulatorPart::VidPulses { line } = b.regulator {
+                    lines.push(line);
+                }
             }
             assert!(addresses.iter().all(|a| (0x08..0x78).contains(a)), "{}: {addresses:02x?}", p.name);
             assert_eq!(addresses.iter().collect::<BTreeSet<_>>().len(), addresses.len(), "{}: {addresses:02x?}", p.name);
             assert_eq!(lines.iter().collect::<BTreeSet<_>>().len(), lines.len(), "{}: {lines:?}", p.name);
+        }
+        for c in CONTROL_BOARDS {
+            let slots = c.slots.iter().flat_map(|s| [Some(s.reset), s.plug, s.enable]);
+            let others = [c.supply_enable, c.leds.green, c.leds.red, c.buttons.report, c.buttons.reset];
+            let lines: Vec<u32> = slots.chain(others).flatten().map(|l| l.number).collect();
+            assert_eq!(lines.iter().collect::<BTreeSet<_>>().len(), lines.len(), "{}: {lines:?}", c.name);
         }
     }
 
@@ -61,8 +119,13 @@ mod tests {
             assert!(l.target < l.resume && l.resume < l.hot && l.hot < l.danger, "{}", p.name);
             assert!(l.danger <= Celsius(110.0) && l.chip_over_board > Celsius(0.0), "{}", p.name);
             assert!(l.clock_min < l.clock_nominal && l.clock_nominal <= l.clock_max, "{}", p.name);
-            assert!(l.rail_nominal <= l.rail_start && l.rail_start <= l.rail_max, "{}", p.name);
+            assert!(l.rail_min <= l.rail_nominal && l.rail_nominal <= l.rail_start, "{}", p.name);
+            assert!(l.rail_start <= l.rail_max && l.rail_start <= l.supply, "{}", p.name);
             assert!(l.duty_min > Percent(0.0) && l.fans_min <= p.fans, "{}", p.name);
+            assert!(p.power < l.power_max, "{}", p.name);
+            // Nothing is added to what the chips say of themselves.
+            let own = p.hashboards.iter().flat_map(|b| b.sensors).all(|s| s.part == SensorPart::OnChip);
+            assert!(!own || l.chip_over_board == Celsius(0.0), "{}", p.name);
             for c in p.control_boards {
                 assert!(CONTROL_BOARDS.iter().any(|b| b.name == *c), "{}: {c}", p.name);
             }

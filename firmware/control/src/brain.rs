@@ -102,7 +102,7 @@ impl Brain {
             thermal: plan.product.map(|p| Thermal::new(now, p, plan.cooling)),
             chains: (0u8..).zip(boards).filter_map(chain).collect(),
             health: boards.iter().map(|_| Health::default()).collect(),
-            supply: limits.map(|l| Supply::new(l.rail_start.max(l.rail_nominal))),
+            supply: limits.map(|l| Supply::new(l.supply)),
             failover: Failover::new(plan.upstreams),
             hunger: Hunger::new(now),
             stopped: None,
@@ -450,7 +450,11 @@ impl Brain {
 /// The last look at an order before it leaves: nothing beyond the board's limits, whatever the controllers think.
 fn guard(order: &Order, limits: &Limits) {
     match order {
-        Order::Supply(Some(volt)) | Order::Rail { volt: Some(volt), .. } => {
+        Order::Supply(Some(volt)) => {
+            assert!(volt.0 > 0.0, "a supply of {volt}");
+            assert!(*volt <= limits.supply, "a supply of {volt} is above {}", limits.supply);
+        }
+        Order::Rail { volt: Some(volt), .. } => {
             assert!(volt.0 > 0.0, "a rail of {volt}");
             assert!(*volt <= limits.rail_max, "a rail of {volt} is above {}", limits.rail_max);
         }

@@ -1,8 +1,9 @@
 //! What the tests share: a small product of two chains, and jobs for it.
 
 use model::{
-    Care, Celsius, ChainLayout, ChipModel, CoinbaseJob, Hash, Hashboard, Job, JobBody, JobId, Limits, Megahertz, Part, Percent,
-    Product, Rpm, SensorPlace, SensorSpot, Target, Tier, UpstreamId, Volt, Watt,
+    Attachment, Care, Celsius, ChainLayout, ChainLine, ChipModel, CoinbaseJob, DspicFraming, FanPart, GpioLine, Hash, Hashboard,
+    Job, JobBody, JobId, Limits, Megahertz, Percent, Product, RegulatorPart, Rpm, SensorPart, SensorPlace, SensorSpot,
+    SupplyPart, Target, Tier, UpstreamId, Volt, Watt,
 };
 use std::time::Duration;
 
@@ -16,6 +17,8 @@ pub const LIMITS: Limits = Limits {
     clock_min: Megahertz(100.0),
     clock_nominal: Megahertz(500.0),
     clock_max: Megahertz(600.0),
+    supply: Volt(14.0),
+    rail_min: Volt(12.0),
     rail_start: Volt(14.0),
     rail_nominal: Volt(13.0),
     rail_max: Volt(15.0),
@@ -31,23 +34,30 @@ const BOARD: Hashboard = Hashboard {
     name: "a board",
     chain: ChainLayout { chip: ChipModel::Bm1362, chips: 12, domains: 4, address_interval: 2 },
     sensors: &[
-        SensorSpot { part: Part::Tmp75 { address: 0x48 }, place: SensorPlace::BoardInlet },
-        SensorSpot { part: Part::Tmp75 { address: 0x49 }, place: SensorPlace::BoardOutlet },
+        SensorSpot { part: SensorPart::Tmp75 { address: 0x48 }, place: SensorPlace::BoardInlet },
+        SensorSpot { part: SensorPart::Tmp75 { address: 0x49 }, place: SensorPlace::BoardOutlet },
     ],
-    regulator: Part::Dspic { address: 0x20 },
-    reset_line: 0,
-    plug_line: 1,
+    line: ChainLine::Uart,
+    regulator: RegulatorPart::Dspic { address: 0x20, framing: DspicFraming::LengthSum },
+    enables: &[],
+    reset: GpioLine::low(0),
+    plug: Some(GpioLine::high(1)),
+    eeprom: None,
+    meter: None,
 };
 
 /// Two chains of two sensors each, and two fans.
 pub const PRODUCT: Product = Product {
     name: "test",
+    title: "Test",
     tier: Tier::Simulated,
+    attachment: Attachment::Buses,
     hashboards: &[BOARD, BOARD],
-    fan_controller: Part::Emc2305 { address: 0x2c },
+    fan: FanPart::Emc2305 { address: 0x2c },
     fans: 2,
-    supply: Part::Apw12 { address: 0x10 },
-    supply_enable_line: 2,
+    supply: SupplyPart::Fixed { volt: Volt(14.0) },
+    supply_enable: Some(GpioLine::low(2)),
+    power: Watt(2000.0),
     limits: LIMITS,
     control_boards: &["pc"],
 };

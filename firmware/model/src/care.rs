@@ -192,6 +192,8 @@ mod tests {
         clock_min: Megahertz(50.0),
         clock_nominal: Megahertz(500.0),
         clock_max: Megahertz(545.0),
+        supply: Volt(15.0),
+        rail_min: Volt(12.4),
         rail_start: Volt(15.0),
         rail_nominal: Volt(13.2),
         rail_max: Volt(15.0),

@@ -10,6 +10,7 @@ mod hash;
 mod header;
 mod job;
 mod machine;
+mod part;
 pub mod settings;
 mod share;
 mod status;
@@ -24,8 +25,11 @@ pub use hash::{Hash, sha256d};
 pub use header::Header;
 pub use job::{CoinbaseJob, Job, JobBody, JobError, JobId, UpstreamId, Work, WorkId};
 pub use machine::{
-    ChainId, ChainLayout, ChipAt, ChipModel, ControlBoard, FanId, Hashboard, Limits, Part, Product, SensorId, SensorPlace,
-    SensorSpot, Tier,
+    Attachment, Buttons, ChainId, ChainLayout, ChainLine, ChipAt, ChipModel, ControlBoard, FanId, Hashboard, Leds, Limits,
+    Product, SensorId, SensorPlace, SensorSpot, Slot, Tier, UsbIdentity,
+};
+pub use part::{
+    ApwCurve, Diode, DspicFraming, FanPart, GpioLine, Level, MeterPart, PwmFans, RegulatorPart, SensorPart, SupplyPart,
 };
 pub use share::{Nonce, Reject, Share, ShareId, Verdict};
 pub use status::{

@@ -1,7 +1,9 @@
 //! A machine: the product that was bought, its hashboards and parts, and the limits that no setting can raise.
 //! `board` holds the constants; nothing here names a particular board.
 
-use crate::{Care, Celsius, Megahertz, Percent, Rpm, Volt, Watt};
+use crate::{
+    Care, Celsius, FanPart, GpioLine, Megahertz, MeterPart, Percent, RegulatorPart, Rpm, SensorPart, SupplyPart, Volt, Watt,
+};
 use std::time::Duration;
 
 /// A chain of chips, from 0 in the order of the product.
@@ -26,6 +28,10 @@ pub struct ChipAt {
 /// How far support for a product or a control board has been shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tier {
+    /// What is known is written down; nothing has run.
+    FactsOnly,
+    /// Runs in the simulator, after sources whose authors never saw it mine.
+    Unproven,
     /// Runs in the simulator.
     Simulated,
     /// Boots in QEMU.
@@ -39,6 +45,8 @@ impl Tier {
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
+            Tier::FactsOnly => "facts only",
+            Tier::Unproven => "unproven",
             Tier::Simulated => "simulated",
             Tier::BootsInQemu => "boots in QEMU",
             Tier::SeenOnHardware => "seen on hardware",
@@ -69,31 +77,6 @@ pub enum ChipModel {
     DragonMintT1,
 }
 
-/// A part that a driver exists for: one variant, one file in `hwdrivers`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
-    /// TI TMP75 / LM75A board temperature sensor at this I²C address.
-    Tmp75 {
-        /// 7-bit I²C address.
-        address: u8,
-    },
-    /// Microchip EMC2305 five-channel fan controller with tach at this I²C address.
-    Emc2305 {
-        /// 7-bit I²C address.
-        address: u8,
-    },
-    /// The dsPIC33EP16GS202 voltage controller of S17/S19 hashboards, length + 16-bit-sum framing.
-    Dspic {
-        /// 7-bit I²C address.
-        address: u8,
-    },
-    /// Bitmain APW12 supply, packet protocol.
-    Apw12 {
-        /// 7-bit I²C address.
-        address: u8,
-    },
-}
-
 /// What a sensor measures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SensorPlace {
@@ -113,7 +96,7 @@ pub enum SensorPlace {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SensorSpot {
     /// The part that reads it.
-    pub part: Part,
+    pub part: SensorPart,
     /// What it measures.
     pub place: SensorPlace,
 }
@@ -131,6 +114,15 @@ pub struct ChainLayout {
     pub address_interval: u8,
 }
 
+/// What a chain's work travels on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChainLine {
+    /// A serial line.
+    Uart,
+    /// SPI.
+    Spi,
+}
+
 /// What carries chips.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Hashboard {
@@ -138,14 +130,40 @@ pub struct Hashboard {
     pub name: &'static str,
     /// Its chain.
     pub chain: ChainLayout,
+    /// How its chips are reached.
+    pub line: ChainLine,
     /// Its temperature sensors; at least one.
     pub sensors: &'static [SensorSpot],
     /// What regulates its rail.
-    pub regulator: Part,
-    /// GPIO line of the chain's reset (active low), by its number on the control board's hash connector.
-    pub reset_line: u32,
-    /// GPIO line that tells whether a board is plugged (high = plugged).
-    pub plug_line: u32,
+    pub regulator: RegulatorPart,
+    /// Lines that are active while the rail is on: before the regulator is told on, and behind its being off.
+    pub enables: &'static [GpioLine],
+    /// Line of the chain's reset; active holds the chips.
+    pub reset: GpioLine,
+    /// Line that tells whether a board is plugged; `None` where nothing does.
+    pub plug: Option<GpioLine>,
+    /// Address of the EEPROM that says what the board is. It is never written.
+    pub eeprom: Option<u8>,
+    /// What measures its power.
+    pub meter: Option<MeterPart>,
+}
+
+/// How a board calls itself on USB.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UsbIdentity {
+    /// Its manufacturer string.
+    pub manufacturer: &'static str,
+    /// Its product string.
+    pub product: &'static str,
+}
+
+/// How a product hangs on what runs Linux.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attachment {
+    /// By the buses and lines of a control board.
+    Buses,
+    /// By USB: two serial lines, one of which carries the board's own I²C and lines.
+    Usb(UsbIdentity),
 }
 
 /// What is bought.
@@ -153,22 +171,49 @@ pub struct Hashboard {
 pub struct Product {
     /// The word used in settings and on the command line.
     pub name: &'static str,
+    /// What people call it.
+    pub title: &'static str,
     /// How far support has been shown.
     pub tier: Tier,
+    /// How it hangs on what runs Linux.
+    pub attachment: Attachment,
     /// Its hashboards, chain 0 first.
     pub hashboards: &'static [Hashboard],
-    /// The fan controller.
-    pub fan_controller: Part,
+    /// What drives its fans.
+    pub fan: FanPart,
     /// How many fans it drives.
     pub fans: u8,
     /// What feeds the hashboards.
-    pub supply: Part,
-    /// GPIO line that enables the supply (active low on APW supplies).
-    pub supply_enable_line: u32,
+    pub supply: SupplyPart,
+    /// Line that switches the supply on; `None` where nothing does.
+    pub supply_enable: Option<GpioLine>,
+    /// What the hashboards take together at the nominal clock and rail.
+    pub power: Watt,
     /// What it may never leave.
     pub limits: Limits,
     /// Control boards that it is sold with or takes.
     pub control_boards: &'static [&'static str],
+}
+
+impl Product {
+    /// How many chips it has.
+    #[must_use]
+    pub fn chips(&self) -> u32 {
+        self.hashboards.iter().map(|b| u32::from(b.chain.chips)).sum()
+    }
+}
+
+/// Where a hashboard plugs into a control board.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slot {
+    /// Its serial line.
+    pub tty: &'static str,
+    /// Its reset line; active holds the chips.
+    pub reset: GpioLine,
+    /// Its plug line.
+    pub plug: Option<GpioLine>,
+    /// A line that must be active for the slot to have logic power.
+    pub enable: Option<GpioLine>,
 }
 
 /// What runs Linux.
@@ -180,6 +225,34 @@ pub struct ControlBoard {
     pub tier: Tier,
     /// Processor architecture, as Rust names it.
     pub architecture: &'static str,
+    /// Its slots, chain 0 first; empty where hashboards are wired by hand, as the product's own data say.
+    pub slots: &'static [Slot],
+    /// Line that switches the supply on.
+    pub supply_enable: Option<GpioLine>,
+    /// Its fan outputs; [`FanPart::None`] where fans hang on a controller of the product.
+    pub fan: FanPart,
+    /// Its lights.
+    pub leds: Leds,
+    /// Its buttons.
+    pub buttons: Buttons,
+}
+
+/// The lights of a control board.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Leds {
+    /// All is well.
+    pub green: Option<GpioLine>,
+    /// Something is wrong.
+    pub red: Option<GpioLine>,
+}
+
+/// The buttons of a control board.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Buttons {
+    /// Tells the address to the network.
+    pub report: Option<GpioLine>,
+    /// Back to the factory's settings.
+    pub reset: Option<GpioLine>,
 }
 
 /// What a product may never leave, from its board data. Settings can only tighten it.
@@ -201,6 +274,10 @@ pub struct Limits {
     pub clock_nominal: Megahertz,
     /// Highest clock ever.
     pub clock_max: Megahertz,
+    /// What the supply is set to.
+    pub supply: Volt,
+    /// Lowest rail that chips are run at.
+    pub rail_min: Volt,
     /// Rail while chips start.
     pub rail_start: Volt,
     /// Rail at work.

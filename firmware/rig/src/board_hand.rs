@@ -11,7 +11,10 @@ use hwdrivers::power::apw12::Apw12;
 use hwdrivers::power::dspic::Dspic;
 use hwdrivers::power::{self, Power};
 use hwdrivers::sensor::{Sensor, tmp75::Tmp75};
-use model::{ChainId, FanId, Part, Percent, Product, SensorId, Time, Volt};
+use model::{
+    ChainId, DspicFraming, FanId, FanPart, GpioLine, Percent, Product, RegulatorPart, SensorId, SensorPart, SupplyPart, Time,
+    Volt,
+};
 use std::time::Duration;
 
 /// How often temperatures are read: a chip heats by half a degree a second (S21 factory log, asic.md A15).
@@ -25,12 +28,10 @@ const DUTY_RETRY: Duration = Duration::from_millis(500);
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OpenError {
     /// The board data names a part in a place where no driver of its kind exists.
-    #[error("no driver for {part:?} as a {place}")]
+    #[error("no driver for {part}")]
     Part {
         /// What it says.
-        part: Part,
-        /// Where.
-        place: &'static str,
+        part: String,
     },
 }
 
@@ -42,8 +43,8 @@ struct Board {
     heartbeat_at: Time,
     /// Whether the regulator said that it is on.
     started: bool,
-    reset_line: u32,
-    plug_line: u32,
+    reset: GpioLine,
+    plug: Option<GpioLine>,
 }
 
 impl Board {
@@ -96,7 +97,7 @@ pub struct BoardHand {
     fans: u8,
     fan_controller: Emc2305,
     supply: Box<dyn Power>,
-    supply_enable_line: u32,
+    supply_enable: Option<GpioLine>,
     supply_ordered: Option<Volt>,
     feed_at: Time,
     duty: Option<Percent>,
@@ -116,26 +117,26 @@ impl BoardHand {
         let mut boards = Vec::new();
         let mut next_sensor = 0;
         for hashboard in product.hashboards {
-            let Part::Dspic { address } = hashboard.regulator else {
-                return Err(OpenError::Part { part: hashboard.regulator, place: "regulator" });
+            let RegulatorPart::Dspic { address, framing: DspicFraming::LengthSum } = hashboard.regulator else {
+                return Err(OpenError::Part { part: format!("{:?}", hashboard.regulator) });
             };
             let mut sensors = Vec::new();
             for spot in hashboard.sensors {
-                let Part::Tmp75 { address } = spot.part else {
-                    return Err(OpenError::Part { part: spot.part, place: "sensor" });
+                let SensorPart::Tmp75 { address } = spot.part else {
+                    return Err(OpenError::Part { part: format!("{:?}", spot.part) });
                 };
                 sensors.push((SensorId(next_sensor), Tmp75::new(address)));
                 next_sensor += 1;
             }
-            let (reset_line, plug_line) = (hashboard.reset_line, hashboard.plug_line);
+            let (reset, plug) = (hashboard.reset, hashboard.plug);
             let (regulator, rail, heartbeat_at) = (Box::new(Dspic::new(address)), None, Time::NEVER);
-            boards.push(Board { sensors, regulator, started: false, rail, heartbeat_at, reset_line, plug_line });
+            boards.push(Board { sensors, regulator, started: false, rail, heartbeat_at, reset, plug });
         }
-        let Part::Emc2305 { address } = product.fan_controller else {
-            return Err(OpenError::Part { part: product.fan_controller, place: "fan controller" });
+        let FanPart::Emc2305 { address } = product.fan else {
+            return Err(OpenError::Part { part: format!("{:?}", product.fan) });
         };
-        let Part::Apw12 { address: supply } = product.supply else {
-            return Err(OpenError::Part { part: product.supply, place: "supply" });
+        let SupplyPart::Apw { address: supply, .. } = product.supply else {
+            return Err(OpenError::Part { part: format!("{:?}", product.supply) });
         };
         Ok(BoardHand {
             i2c,
@@ -144,7 +145,7 @@ impl BoardHand {
             fans: product.fans,
             fan_controller: Emc2305::new(address),
             supply: Box::new(Apw12::new(supply)),
-            supply_enable_line: product.supply_enable_line,
+            supply_enable: product.supply_enable,
             supply_ordered: None,
             feed_at: Time::NEVER,
             duty: None,
@@ -173,7 +174,8 @@ impl BoardHand {
     /// A plug that cannot be read tells nothing: the board itself then shows whether it is there.
     fn read_plugs(&mut self, facts: &mut Vec<Fact>) {
         for (chain, board) in (0u8..).map(ChainId).zip(&self.boards) {
-            facts.extend(self.gpio.get(board.plug_line).ok().map(|plugged| Fact::Plugged { chain, plugged }));
+            let Some(plug) = board.plug else { continue };
+            facts.extend(self.gpio.get(plug.number).ok().map(|high| Fact::Plugged { chain, plugged: plug.is_active(high) }));
         }
     }
 
@@ -196,8 +198,9 @@ impl BoardHand {
         self.duty_at = if all_set { Time::NEVER } else { now + DUTY_RETRY };
     }
 
-    fn set_line(&mut self, line: u32, high: bool) -> Result<(), String> {
-        self.gpio.set(line, high).map_err(|e| format!("drive line {line} {}: {e}", if high { "high" } else { "low" }))
+    fn set_line(&mut self, line: GpioLine, active: bool) -> Result<(), String> {
+        let (number, high) = (line.number, line.is_high(active));
+        self.gpio.set(number, high).map_err(|e| format!("drive line {number} {}: {e}", if high { "high" } else { "low" }))
     }
 }
 
@@ -209,9 +212,8 @@ impl Hand for BoardHand {
                 self.set_fans(now);
             }
             Order::Reset { chain, held } => {
-                let Some(line) = self.boards.get(usize::from(chain.0)).map(|b| b.reset_line) else { return };
-                // Active low.
-                if let Err(why) = self.set_line(line, !held) {
+                let Some(line) = self.boards.get(usize::from(chain.0)).map(|b| b.reset) else { return };
+                if let Err(why) = self.set_line(line, held) {
                     self.facts.push(Fact::Rail { chain, value: Err(why) });
                 }
             }
@@ -221,8 +223,10 @@ impl Hand for BoardHand {
                 }
             }
             Order::Supply(volt) => {
-                // Active low: the line goes on before the supply is spoken to, and off without asking it.
-                if let Err(why) = self.set_line(self.supply_enable_line, volt.is_none()) {
+                // The line goes on before the supply is spoken to, and off without asking it.
+                if let Some(line) = self.supply_enable
+                    && let Err(why) = self.set_line(line, volt.is_some())
+                {
                     self.facts.push(Fact::Supply(Err(why)));
                     return;
                 }

@@ -8,7 +8,10 @@ use crate::heat::{Air, BoardHeat, Load, STEP};
 use crate::parts::{Target, apw12::Apw12, dspic::Dspic, emc2305::Emc2305, tmp75::Tmp75};
 use crate::strain;
 use hwdrivers::bus::{BusError, Gpio, I2c, Message, Uart};
-use model::{Baud, Celsius, Megahertz, Part, Percent, Product, Rpm, SensorPlace, Time, Volt, Watt};
+use model::{
+    Baud, Celsius, FanPart, Megahertz, Percent, Product, RegulatorPart, Rpm, SensorPart, SensorPlace, SupplyPart, Time, Volt,
+    Watt,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -96,12 +99,20 @@ impl World {
                 burnt: false,
             });
             for s in b.sensors {
-                parts.extend(part(s.part, board, s.place));
+                if let SensorPart::Tmp75 { address } = s.part {
+                    parts.insert(address, SimPart::Sensor { part: Tmp75::default(), board, place: s.place });
+                }
             }
-            parts.extend(part(b.regulator, board, SensorPlace::BoardInlet));
+            if let RegulatorPart::Dspic { address, .. } = b.regulator {
+                parts.insert(address, SimPart::Regulator { part: Dspic::default(), board });
+            }
         }
-        parts.extend(part(product.fan_controller, 0, SensorPlace::BoardInlet));
-        parts.extend(part(product.supply, 0, SensorPlace::BoardInlet));
+        if let FanPart::Emc2305 { address } = product.fan {
+            parts.insert(address, SimPart::Fans(Box::default()));
+        }
+        if let SupplyPart::Apw { address, .. } = product.supply {
+            parts.insert(address, SimPart::Supply(Apw12::default()));
+        }
         let mut world = World {
             product: *product,
             now: Time::ZERO,
@@ -288,7 +299,7 @@ impl World {
 
     /// Brings voltages and lines to where commands and time have put them.
     fn wire(&mut self) {
-        let (now, on) = (self.now, !self.line(self.product.supply_enable_line));
+        let (now, on) = (self.now, self.product.supply_enable.is_none_or(|l| l.is_active(self.line(l.number))));
         let mut supply = Volt(0.0);
         for part in self.parts.values_mut() {
             if let SimPart::Supply(s) = part {
@@ -304,7 +315,10 @@ impl World {
         }
         for (b, data) in self.boards.iter_mut().zip(self.product.hashboards) {
             b.chain.set_power(now, b.rail);
-            b.chain.set_reset(now, !self.lines.get(&data.reset_line).copied().unwrap_or(false));
+            b.chain.set_reset(
+                now,
+                data.reset.is_active(self.lines.get(&data.reset.number).copied().unwrap_or_else(|| data.reset.is_high(true))),
+            );
         }
     }
 
@@ -332,8 +346,10 @@ impl World {
 
     /// The level of a line.
     pub(crate) fn line(&self, line: u32) -> bool {
-        if let Some(board) = self.product.hashboards.iter().position(|b| b.plug_line == line) {
-            return self.boards[board].plugged;
+        for (data, board) in self.product.hashboards.iter().zip(&self.boards) {
+            if let Some(plug) = data.plug.filter(|p| p.number == line) {
+                return plug.is_high(board.plugged);
+            }
         }
         self.lines.get(&line).copied().unwrap_or_else(|| self.pull(line))
     }
@@ -350,9 +366,12 @@ impl World {
         self.wire();
     }
 
-    /// The level of a line that nobody drives: the supply's enable line is active low and pulled up, all else is pulled down.
+    /// The level of a line that nobody drives: every line is pulled to where it is safe.
     fn pull(&self, line: u32) -> bool {
-        line == self.product.supply_enable_line
+        let boards = self.product.hashboards;
+        let off = self.product.supply_enable.iter().chain(boards.iter().flat_map(|b| b.enables));
+        let held = boards.iter().map(|b| &b.reset).find(|l| l.number == line).map(|l| l.is_high(true));
+        held.or_else(|| off.clone().find(|l| l.number == line).map(|l| l.is_high(false))).unwrap_or(false)
     }
 
     fn transfer(&mut self, address: u8, messages: &mut [Message<'_>]) -> Result<(), BusError> {
@@ -381,16 +400,6 @@ impl World {
         }
         Ok(())
     }
-}
-
-/// The simulated part for a product's data, at its address.
-fn part(part: Part, board: usize, place: SensorPlace) -> Option<(u8, SimPart)> {
-    Some(match part {
-        Part::Tmp75 { address } => (address, SimPart::Sensor { part: Tmp75::default(), board, place }),
-        Part::Emc2305 { address } => (address, SimPart::Fans(Box::default())),
-        Part::Dspic { address } => (address, SimPart::Regulator { part: Dspic::default(), board }),
-        Part::Apw12 { address } => (address, SimPart::Supply(Apw12::default())),
-    })
 }
 
 /// Handles to a world's buses.

@@ -12,8 +12,8 @@ use super::queue::{Answer, Device, Request};
 use crate::machine::{World, lock};
 use std::sync::{Arc, Mutex};
 
-/// Lines there are: four banks of 32, as on a BeagleBone.
-const LINES: u16 = 128;
+/// Lines there are: the numbers of every product's board data lie below, those of the S9's and T1's kernels above 900.
+const LINES: u16 = 1024;
 /// What a guest may ask.
 const GET_DIRECTION: u16 = 2;
 const SET_DIRECTION: u16 = 3;
@@ -40,12 +40,12 @@ const UNTOUCHED: Line = Line { direction: IN, level: false, driven: false };
 /// The controller.
 pub(super) struct GpioChip {
     world: Arc<Mutex<World>>,
-    lines: [Line; LINES as usize],
+    lines: Vec<Line>,
 }
 
 impl GpioChip {
     pub(super) fn new(world: Arc<Mutex<World>>) -> GpioChip {
-        GpioChip { world, lines: [UNTOUCHED; LINES as usize] }
+        GpioChip { world, lines: vec![UNTOUCHED; usize::from(LINES)] }
     }
 
     fn obey(&mut self, asked: &[u8]) -> Option<u8> {
@@ -196,8 +196,8 @@ mod tests {
     #[test]
     fn every_products_lines_are_within_the_controller() {
         for p in board::PRODUCTS {
-            let boards = p.hashboards.iter().flat_map(|b| [b.reset_line, b.plug_line]);
-            assert!(boards.chain([p.supply_enable_line]).all(|l| l < u32::from(LINES)), "{}", p.name);
+            let boards = p.hashboards.iter().flat_map(|b| b.enables.iter().copied().chain([b.reset]).chain(b.plug));
+            assert!(boards.chain(p.supply_enable).all(|l| l.number < u32::from(LINES)), "{}", p.name);
         }
         assert_eq!(chip().1.configuration(), [128, 0, 0, 0, 0, 0, 0, 0]);
     }

@@ -4,7 +4,7 @@
 use hwdrivers::bus::{BusError, Gpio, I2c, open};
 use hwdrivers::fan::{Fans, emc2305::Emc2305};
 use model::settings::Device;
-use model::{FanId, Part, Percent, Product};
+use model::{FanId, FanPart, Percent, Product};
 
 /// The lines that are held. They belong to one process at a time: held while no child runs, and let go of for the next one.
 #[derive(Default)]
@@ -47,12 +47,14 @@ impl Held {
 
 /// Supply off first: whatever else fails, nothing heats any more.
 fn hold_lines(product: &Product, gpio: &mut dyn Gpio) -> Vec<String> {
-    // Both are active low: a high enable line is off, a low reset line holds the chips.
-    let supply = ("switch the supply off".to_owned(), product.supply_enable_line, true);
-    let resets = product.hashboards.iter().enumerate().map(|(n, b)| (format!("hold chain {n} in reset"), b.reset_line, false));
+    let supply = product.supply_enable.map(|line| ("switch the supply off".to_owned(), line, false));
+    let boards = || product.hashboards.iter().enumerate();
+    let rails =
+        boards().flat_map(|(n, b)| b.enables.iter().map(move |l| (format!("switch the rail of chain {n} off"), *l, false)));
+    let resets = boards().map(|(n, b)| (format!("hold chain {n} in reset"), b.reset, true));
     let mut failed = vec![];
-    for (what, line, high) in std::iter::once(supply).chain(resets) {
-        if let Err(e) = gpio.set(line, high) {
+    for (what, line, active) in supply.into_iter().chain(rails).chain(resets) {
+        if let Err(e) = gpio.set(line.number, line.is_high(active)) {
             failed.push(told(&what, &e));
         }
     }
@@ -60,8 +62,8 @@ fn hold_lines(product: &Product, gpio: &mut dyn Gpio) -> Vec<String> {
 }
 
 fn fans_full(product: &Product, i2c: &mut dyn I2c) -> Vec<String> {
-    let Part::Emc2305 { address } = product.fan_controller else {
-        return vec![format!("no driver for {:?} as a fan controller", product.fan_controller)];
+    let FanPart::Emc2305 { address } = product.fan else {
+        return vec![format!("no driver for {:?}", product.fan)];
     };
     let mut controller = Emc2305::new(address);
     let set = |n| controller.set_duty(i2c, FanId(n), Percent(100.0)).err().map(|e| format!("set fan {n} to full: {e}"));

@@ -162,9 +162,10 @@ fn end(machine: &Machine, serve: Serve) {
     serve.end();
     let mut gpio = SocketGpio::open(&machine.socket()).expect("the machine is there");
     let product = &board::antminer_s19jpro::PRODUCT;
-    assert!(gpio.get(product.supply_enable_line).expect("a line"), "the supply is off");
+    let supply = product.supply_enable.expect("has one");
+    assert!(!supply.is_active(gpio.get(supply.number).expect("a line")), "the supply is off");
     for board in product.hashboards {
-        assert!(!gpio.get(board.reset_line).expect("a line"), "its chips are in reset");
+        assert!(board.reset.is_active(gpio.get(board.reset.number).expect("a line")), "its chips are in reset");
     }
 }
 

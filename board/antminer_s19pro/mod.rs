@@ -1,0 +1,103 @@
+//! Bitmain Antminer S19 Pro: three hashboards (NBP1901) with 114 BM1398 each. Unproven: no source
+//! has seen this start sequence find a nonce. Facts only, marked as in the README here:
+//! [2] two sources, [1] one source, [?] sources conflict or are silent and this is our choice.
+
+use model::{
+    ApwCurve, Attachment, Care, Celsius, ChainLayout, ChainLine, ChipModel, DspicFraming, FanPart, GpioLine, Hashboard, Limits,
+    Megahertz, Percent, Product, RegulatorPart, Rpm, SensorPart, SensorPlace, SensorSpot, SupplyPart, Tier, Volt, Watt,
+};
+use std::time::Duration;
+
+/// 114 chips in 38 domains of 3, address step 2 [2].
+const CHAIN: ChainLayout = ChainLayout { chip: ChipModel::Bm1398, chips: 114, domains: 38, address_interval: 2 };
+
+/// One TMP75 at the inlet, one at the outlet of each board. Boards of the family carry up to four LM75A at 0x48 to 0x4B [2];
+/// which of them a board shows on the shared bus depends on its straps: two addresses a board is our choice [?].
+const fn sensors(inlet: u8, outlet: u8) -> [SensorSpot; 2] {
+    [
+        SensorSpot { part: SensorPart::Tmp75 { address: inlet }, place: SensorPlace::BoardInlet },
+        SensorSpot { part: SensorPart::Tmp75 { address: outlet }, place: SensorPlace::BoardOutlet },
+    ]
+}
+
+const SENSORS: [[SensorSpot; 2]; 3] = [sensors(0x48, 0x49), sensors(0x4a, 0x4b), sensors(0x4c, 0x4d)];
+
+/// The lines are those of the BeagleBone control board [1]. Four LM75A sit behind
+/// the voltage controller of each board [2]; here two a board are on the shared bus [?].
+const HASHBOARDS: [Hashboard; 3] = [
+    Hashboard {
+        name: "NBP1901",
+        chain: CHAIN,
+        line: ChainLine::Uart,
+        sensors: &SENSORS[0],
+        regulator: RegulatorPart::Dspic { address: 0x20, framing: DspicFraming::LengthSum },
+        enables: &[],
+        reset: GpioLine::low(5),
+        plug: Some(GpioLine::high(51)),
+        eeprom: Some(0x50),
+        meter: None,
+    },
+    Hashboard {
+        name: "NBP1901",
+        chain: CHAIN,
+        line: ChainLine::Uart,
+        sensors: &SENSORS[1],
+        regulator: RegulatorPart::Dspic { address: 0x21, framing: DspicFraming::LengthSum },
+        enables: &[],
+        reset: GpioLine::low(4),
+        plug: Some(GpioLine::high(48)),
+        eeprom: Some(0x51),
+        meter: None,
+    },
+    Hashboard {
+        name: "NBP1901",
+        chain: CHAIN,
+        line: ChainLine::Uart,
+        sensors: &SENSORS[2],
+        regulator: RegulatorPart::Dspic { address: 0x22, framing: DspicFraming::LengthSum },
+        enables: &[],
+        reset: GpioLine::low(27),
+        plug: Some(GpioLine::high(47)),
+        eeprom: Some(0x52),
+        meter: None,
+    },
+];
+
+/// The Antminer S19 Pro.
+pub const PRODUCT: Product = Product {
+    name: "antminer-s19pro",
+    title: "Antminer S19 Pro",
+    tier: Tier::Unproven,
+    attachment: Attachment::Buses,
+    hashboards: &HASHBOARDS,
+    // Stock control boards drive fans by PWM and count tach edges; on a PC they hang on a fan controller of the I²C bus [?].
+    fan: FanPart::Emc2305 { address: 0x2d },
+    fans: 4,
+    // Supply versions that the vendor's topology file accepts [2].
+    supply: SupplyPart::Apw { address: 0x10, curve: ApwCurve::Apw12, kinds: &[0x43, 0x71, 0x74, 0x75, 0x76] },
+    supply_enable: Some(GpioLine::low(65)),
+    power: Watt(3150.0),
+    limits: Limits {
+        target: Celsius(70.0),
+        resume: Celsius(80.0),
+        hot: Celsius(90.0),
+        danger: Celsius(105.0),
+        // The S21 factory log shows chips 8 °C (mean) to 15 °C (worst) above the outlet sensor [1].
+        chip_over_board: Celsius(15.0),
+        clock_min: Megahertz(56.25),
+        clock_nominal: Megahertz(525.0),
+        clock_max: Megahertz(545.0),
+        supply: Volt(15.0),
+        rail_min: Volt(12.6),
+        rail_start: Volt(15.0),
+        rail_nominal: Volt(13.2),
+        rail_max: Volt(15.0),
+        duty_min: Percent(20.0),
+        fan_full: Rpm(6000.0),
+        fans_min: 3,
+        power_max: Watt(3600.0),
+        reading_age_max: Duration::from_secs(5),
+        care: Care::USUAL,
+    },
+    control_boards: &["pc", "beaglebone-s19", "bcb100", "raspberrypi"],
+};

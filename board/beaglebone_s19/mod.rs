@@ -1,0 +1,20 @@
+//! The BeagleBone (AM3352) control board of the S19 series. Facts only; see the README here.
+
+use model::{Buttons, ControlBoard, FanPart, GpioLine, Leds, PwmFans, Slot, Tier};
+
+const fn slot(tty: &'static str, plug: u32, reset: u32) -> Slot {
+    Slot { tty, reset: GpioLine::low(reset), plug: Some(GpioLine::high(plug)), enable: None }
+}
+
+/// The BeagleBone board; new kernels call its serial lines ttyS, old ones ttyO [2].
+pub const CONTROL_BOARD: ControlBoard = ControlBoard {
+    name: "beaglebone-s19",
+    tier: Tier::FactsOnly,
+    architecture: "arm",
+    slots: &[slot("/dev/ttyS1", 51, 5), slot("/dev/ttyS2", 48, 4), slot("/dev/ttyS4", 47, 27), slot("/dev/ttyS5", 44, 22)],
+    supply_enable: Some(GpioLine::low(65)),
+    // 10 kHz; two pulses a turn is what such fans give [1].
+    fan: FanPart::Pwm(PwmFans { channels: &[0, 1], inverted: false, tachs: &[7, 20, 110, 112], pulses: 2 }),
+    leds: Leds { green: Some(GpioLine::high(23)), red: Some(GpioLine::high(45)) },
+    buttons: Buttons { report: None, reset: None },
+};
