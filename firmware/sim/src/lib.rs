@@ -15,6 +15,7 @@ pub mod real_time;
 pub mod simulation;
 pub mod socket_file;
 pub mod strain;
+pub mod usb_board;
 pub mod vhost_user;
 
 pub use chip::SimChain;
@@ -22,3 +23,4 @@ pub use machine::{Buses, World, buses, lock};
 pub use practice::PracticeNode;
 pub use pty::PtyLine;
 pub use real_time::RealTime;
+pub use usb_board::UsbBoard;

@@ -16,20 +16,20 @@ const CHUNK: usize = 4096;
 
 /// Why a line cannot be served.
 #[derive(Debug, thiserror::Error)]
-#[error("{attempt} the pty of chain {chain}")]
+#[error("{attempt} the pty of {whose}")]
 pub struct PtyError {
     /// What was attempted.
     attempt: &'static str,
     /// Whose line.
-    chain: usize,
+    whose: String,
     /// Why not.
     source: Errno,
 }
 
-/// One chain's line.
+/// A line's near end, and what a guest opens.
 #[derive(Debug)]
-pub struct PtyLine {
-    chain: usize,
+pub struct Pty {
+    whose: String,
     master: OwnedFd,
     /// Held open so that settings and line live on while no guest has it open.
     _slave: OwnedFd,
@@ -38,13 +38,13 @@ pub struct PtyLine {
     pending: Vec<u8>,
 }
 
-impl PtyLine {
-    /// Opens a pty for the line of this chain.
+impl Pty {
+    /// Opens a pty. `whose` is for errors.
     ///
     /// # Errors
     /// The system gives none.
-    pub fn open(chain: usize) -> Result<PtyLine, PtyError> {
-        let fail = |attempt| move |source| PtyError { attempt, chain, source };
+    pub fn open(whose: &str) -> Result<Pty, PtyError> {
+        let fail = |attempt| move |source| PtyError { attempt, whose: whose.to_owned(), source };
         let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).map_err(fail("open"))?;
         grantpt(&master).and_then(|()| unlockpt(&master)).map_err(fail("unlock"))?;
         rustix::io::ioctl_fionbio(&master, true).map_err(fail("set up"))?;
@@ -55,7 +55,7 @@ impl PtyLine {
         settings.make_raw();
         tcsetattr(&slave, OptionalActions::Now, &settings).map_err(fail("set up"))?;
         let path = name.to_string_lossy().into_owned();
-        Ok(PtyLine { chain, master, _slave: slave, path, pending: Vec::new() })
+        Ok(Pty { whose: whose.to_owned(), master, _slave: slave, path, pending: Vec::new() })
     }
 
     /// What the guest opens.
@@ -64,38 +64,100 @@ impl PtyLine {
         &self.path
     }
 
+    /// The rate that the guest has set.
+    ///
+    /// # Errors
+    /// The pty is gone.
+    pub fn baud(&self) -> Result<Baud, PtyError> {
+        Ok(Baud(tcgetattr(&self.master).map_err(|e| self.error("read the rate of", e))?.output_speed()))
+    }
+
+    /// Takes what the guest wrote; gives how much.
+    ///
+    /// # Errors
+    /// The pty is gone.
+    pub fn read(&mut self, buffer: &mut [u8]) -> Result<usize, PtyError> {
+        match rustix::io::read(&self.master, &mut *buffer) {
+            Ok(n) => Ok(n),
+            Err(Errno::AGAIN | Errno::INTR) => Ok(0),
+            Err(e) => Err(self.error("read", e)),
+        }
+    }
+
+    /// Whether all that was sent is on its way.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.pending.is_empty()
+    }
+
+    /// Sends these bytes behind those that the pty has not taken yet.
+    ///
+    /// # Errors
+    /// The pty is gone.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<(), PtyError> {
+        self.pending.extend(bytes);
+        if !self.pending.is_empty() {
+            match rustix::io::write(&self.master, &self.pending) {
+                Ok(n) => drop(self.pending.drain(..n)),
+                Err(Errno::AGAIN | Errno::INTR) => {}
+                Err(e) => return Err(self.error("write", e)),
+            }
+        }
+        Ok(())
+    }
+
+    fn error(&self, attempt: &'static str, source: Errno) -> PtyError {
+        PtyError { attempt, whose: self.whose.clone(), source }
+    }
+}
+
+impl AsFd for Pty {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.master.as_fd()
+    }
+}
+
+/// One chain's line.
+#[derive(Debug)]
+pub struct PtyLine {
+    chain: usize,
+    pty: Pty,
+}
+
+impl PtyLine {
+    /// Opens a pty for the line of this chain.
+    ///
+    /// # Errors
+    /// The system gives none.
+    pub fn open(chain: usize) -> Result<PtyLine, PtyError> {
+        Ok(PtyLine { chain, pty: Pty::open(&format!("chain {chain}"))? })
+    }
+
+    /// What the guest opens.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        self.pty.path()
+    }
+
     /// Carries what the guest wrote to the chain, and what has arrived from it to the guest.
     ///
     /// # Errors
     /// The pty is gone.
     pub fn turn(&mut self, world: &mut World) -> Result<(), PtyError> {
-        let chain = self.chain;
-        let fail = |attempt| move |source| PtyError { attempt, chain, source };
-        let baud = Baud(tcgetattr(&self.master).map_err(fail("read the rate of"))?.output_speed());
+        let baud = self.pty.baud()?;
         let mut buffer = [0; CHUNK];
-        match rustix::io::read(&self.master, &mut buffer) {
-            Ok(n) => world.tell_line(chain, baud, &buffer[..n]),
-            Err(Errno::AGAIN | Errno::INTR) => {}
-            Err(e) => return Err(fail("read")(e)),
+        let n = self.pty.read(&mut buffer)?;
+        if n > 0 {
+            world.tell_line(self.chain, baud, &buffer[..n]);
         }
-        if self.pending.is_empty() {
-            let n = world.take_line(chain, baud, &mut buffer);
-            self.pending.extend(&buffer[..n]);
-        }
-        if !self.pending.is_empty() {
-            match rustix::io::write(&self.master, &self.pending) {
-                Ok(n) => drop(self.pending.drain(..n)),
-                Err(Errno::AGAIN | Errno::INTR) => {}
-                Err(e) => return Err(fail("write")(e)),
-            }
-        }
-        Ok(())
+        let n = if self.pty.is_idle() { world.take_line(self.chain, baud, &mut buffer) } else { 0 };
+        self.pty.write(&buffer[..n])
     }
 }
 
 impl AsFd for PtyLine {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.master.as_fd()
+        self.pty.as_fd()
     }
 }
 

@@ -9,7 +9,8 @@
 //! ```
 //!
 //! An old reply does not say whether it is an error: only who asked knows how long a good one is, so a decoder is told. One case
-//! stays open until no more bytes come: an error whose length is that of the good answer.
+//! stays open until no more bytes come: an error whose length is that of the good answer. A request that the firmware cannot read
+//! is refused under id FF, whatever its own was; so no request has that one.
 
 use std::collections::VecDeque;
 
@@ -19,6 +20,9 @@ pub const REQUEST_HEAD: usize = 6;
 pub const DATA_LIMIT: usize = 256;
 /// Longest reply of either format: length, id, code and data.
 const REPLY_LIMIT: usize = 4 + DATA_LIMIT;
+
+/// The id of errors whose request could not be read.
+pub const NAMELESS: u8 = 0xff;
 
 /// How a firmware frames its replies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,7 +93,7 @@ pub fn request(id: u8, page: Page, command: u8, data: &[u8]) -> Option<Vec<u8>> 
 /// What is expected of the next reply.
 #[derive(Clone, Copy, Debug)]
 pub struct Expected {
-    /// The request's id.
+    /// The request's id; not [`NAMELESS`].
     pub id: u8,
     /// How many bytes of data a good reply has.
     pub length: usize,
@@ -124,15 +128,16 @@ impl Decoder {
         }
         let bytes = self.bytes.make_contiguous();
         let length = usize::from(u16::from_le_bytes([bytes[0], bytes[1]]));
-        if bytes[2] != expected.id {
+        let nameless = bytes[2] == NAMELESS;
+        if bytes[2] != expected.id && !nameless {
             return Err(OutOfStep("an answer to another request"));
         }
         let (size, answer) = match format {
-            Format::New => match new(bytes, length, expected)? {
+            Format::New => match new(bytes, length, expected.length, nameless)? {
                 Some(answer) => (length, answer),
                 None => return Ok(None),
             },
-            Format::Old => match old(bytes, length, expected, quiet)? {
+            Format::Old => match old(bytes, length, expected.length, nameless, quiet)? {
                 Some(found) => found,
                 None => return Ok(None),
             },
@@ -145,21 +150,21 @@ impl Decoder {
 const UNLIKE: OutOfStep = OutOfStep("an answer of another length than was asked for");
 const UNKNOWN: OutOfStep = OutOfStep("an answer that is neither what was asked for nor a known error");
 
-fn new(bytes: &[u8], length: usize, expected: Expected) -> Result<Option<Answer>, OutOfStep> {
+fn new(bytes: &[u8], length: usize, good: usize, nameless: bool) -> Result<Option<Answer>, OutOfStep> {
     if !(4..=REPLY_LIMIT).contains(&length) {
         return Err(UNLIKE);
     }
     let Some(frame) = bytes.get(..length) else { return Ok(None) };
     match frame[3] {
-        0 if length - 4 == expected.length => Ok(Some(Ok(frame[4..].to_vec()))),
+        0 if length - 4 == good && !nameless => Ok(Some(Ok(frame[4..].to_vec()))),
         0 => Err(UNLIKE),
         code => Refusal::of(code, &frame[4..]).map(|r| Some(Err(r))).ok_or(UNKNOWN),
     }
 }
 
 /// The answer and how many bytes it took.
-fn old(bytes: &[u8], length: usize, expected: Expected, quiet: bool) -> Result<Option<(usize, Answer)>, OutOfStep> {
-    if length == expected.length {
+fn old(bytes: &[u8], length: usize, good: usize, nameless: bool, quiet: bool) -> Result<Option<(usize, Answer)>, OutOfStep> {
+    if length == good && !nameless {
         if let Some(frame) = bytes.get(..3 + length) {
             return Ok(Some((frame.len(), Ok(frame[3..].to_vec()))));
         }
@@ -220,7 +225,10 @@ mod tests {
     #[test]
     fn answers_and_errors_of_all_three_forms() {
         let said = |text: &str| Err(Refusal::Said(text.to_owned()));
-        let rows: [(Format, usize, &[u8], Answer); 12] = [
+        let rows: [(Format, usize, &[u8], Answer); 15] = [
+            (Format::Old, 1, &[4, 0, 0xff, 0x11], Err(Refusal::Invalid)),
+            (Format::Old, 4, &[4, 0, 0xff, 0x12], Err(Refusal::Overflow)),
+            (Format::New, 1, &[4, 0, 0xff, 0x11], Err(Refusal::Invalid)),
             (Format::Old, 1, &[1, 0, 1, 1], Ok(vec![1])),
             (Format::Old, 0, &[0, 0, 1], Ok(vec![])),
             (Format::Old, 2, &[2, 0, 1, 0xff, 0x10], Ok(vec![0xff, 0x10])),
@@ -253,7 +261,9 @@ mod tests {
 
     #[test]
     fn what_answers_something_else_is_out_of_step() {
-        let rows: [(Format, usize, &[u8]); 8] = [
+        let rows: [(Format, usize, &[u8]); 10] = [
+            (Format::Old, 1, &[1, 0, 0xff, 1]),
+            (Format::New, 1, &[5, 0, 0xff, 0, 1]),
             (Format::Old, 1, &[1, 0, 2, 1]),
             (Format::Old, 1, &[3, 0, 1, 5, 6, 7]),
             (Format::Old, 2, &[1, 0, 1, 1]),

@@ -146,7 +146,7 @@ impl<L: Line> UsbControl<L> {
         let Some(frame) = frame::request(id, page, command, data) else {
             return Err(refuse(attempt, format!("{} bytes are more than the {} it takes", data.len(), frame::DATA_LIMIT)));
         };
-        self.next_id = self.next_id.wrapping_add(1);
+        self.next_id = (self.next_id + 1) % frame::NAMELESS;
         if self.out_of_step {
             self.fall_in_step(attempt)?;
         }

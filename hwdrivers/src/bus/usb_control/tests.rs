@@ -61,7 +61,7 @@ impl Uart for Board {
             [6, 0..=2, level] => self.reply(bytes[2], Ok(&[level])),
             [7, 0x51] => self.reply(bytes[2], Ok(&[0x34, 0x02])),
             [8, 0x10, r, g, b] => self.reply(bytes[2], Ok(&[r, g, b])),
-            _ => self.reply(bytes[2], Err((0x11, ""))),
+            _ => self.reply(frame::NAMELESS, Err((0x11, ""))),
         }
         Ok(())
     }
@@ -143,7 +143,7 @@ fn a_missing_answer_costs_its_deadline_and_a_late_one_is_not_taken_for_another()
         assert!(matches!(&error, BusError::Os { source, .. } if source.kind() == io::ErrorKind::TimedOut), "{error:?}");
         assert_eq!(c.line.waited - before, ANSWER_LIMIT);
         // It comes now, with the next request's on its heels.
-        c.line.to_host.extend([1, 0, c.next_id.wrapping_sub(1), 0]);
+        c.line.to_host.extend([1, 0, c.next_id - 1, 0]);
         assert!(c.get(0).expect("in step again"), "{format:?}");
     }
 }
