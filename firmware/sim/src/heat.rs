@@ -1,26 +1,28 @@
 //! Where the heat goes: a thermal mass for the chips of each chain and one for its board, air moved by fans with spin-up.
 //!
-//! Power is c·f·V² and a leakage that rises with temperature. The numbers fit what is published: about 3 kW for three
-//! boards at 525 MHz and 13.2 V, chips 8 to 15 °C above the outlet sensor, half a degree a second after the start (S21 factory
-//! log). Not here: the parts that measure it.
+//! Power is c·f·V² and a leakage that rises with temperature. The shape is that of a hashboard of 126 chips under 1 kW, as far as it is
+//! published: chips 8 to 15 °C above the outlet sensor, half a degree a second after the start (S21 factory log). A product's own
+//! power and target temperature scale it ([`Physics`]). Not here: the parts that measure it.
 
-use model::{Celsius, Megahertz, Percent, Rpm, Volt, Watt};
+use model::{Celsius, Megahertz, Percent, Product, Rpm, Volt, Watt};
 use std::time::Duration;
 
 /// One step of the integration. Everything below moves far slower.
 pub const STEP: Duration = Duration::from_millis(100);
 
-/// Power of one chip for each MHz and V².
-const SWITCHING: f64 = 7.9e-5;
-/// What a clocked chip without work takes of that.
+/// What a clocked chip without work takes of its switching power.
 const IDLE_PART: f64 = 0.15;
-/// Leakage of one chip at 25 °C and the nominal rail, and what heats it e-fold.
-const LEAKAGE: Watt = Watt(0.45);
+/// Of a board's power, what its regulators and drivers take, and what of its chips' leaks at the target temperature.
+const BOARD_PART: f64 = 0.05;
+const LEAKAGE_PART: f64 = 0.1;
+/// What heats the leakage e-fold.
 const LEAKAGE_RISE: f64 = 70.0;
-const LEAKAGE_RAIL: Volt = Volt(13.2);
-/// Regulators and drivers of a board under power.
-const BOARD_POWER: Watt = Watt(50.0);
+/// Air that the figures below are for.
+const ROOM: Celsius = Celsius(25.0);
 
+/// The board that the figures below are for: its power, and how far above the room its chips are at seven tenths of the air.
+const SHAPE_POWER: Watt = Watt(1068.0);
+const SHAPE_RISE: Celsius = Celsius(45.0);
 /// Heat capacities, J/K: all chips of a board with their sinks; the board.
 const CHIPS_MASS: f64 = 1500.0;
 const BOARD_MASS: f64 = 600.0;
@@ -34,6 +36,56 @@ const CHIPS_TO_BOARD: f64 = 8.0;
 const FLOW_POWER: f64 = 0.8;
 /// How far the inlet sensor is up from the air towards the outlet's.
 const INLET_PART: f64 = 0.55;
+/// Air that moves over a product without fans of its own, of full flow.
+const FOREIGN_FLOW: f64 = 0.7;
+
+/// What a product makes of it: every board alike.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Physics {
+    /// Power of one chip for each MHz and V².
+    switching: f64,
+    /// Leakage of one chip at 25 °C and the nominal rail.
+    leakage: Watt,
+    rail: Volt,
+    /// Regulators and drivers of a board under power.
+    board: Watt,
+    /// Mass and conductance against those of the shape.
+    mass: f64,
+    conductance: f64,
+}
+
+impl Physics {
+    /// From a product's power at its nominal clock and rail, and the temperature that it is to hold.
+    #[must_use]
+    pub fn of(product: &Product) -> Physics {
+        let l = &product.limits;
+        let power = product.power.0 / product.hashboards.len().max(1) as f64;
+        let chips = product.hashboards.first().map_or(1.0, |b| f64::from(b.chain.chips));
+        let chip = power * (1.0 - BOARD_PART) / chips;
+        Physics {
+            switching: chip * (1.0 - LEAKAGE_PART) / (l.clock_nominal.0 * l.rail_nominal.0 * l.rail_nominal.0),
+            leakage: Watt(chip * LEAKAGE_PART / ((l.target.0 - ROOM.0) / LEAKAGE_RISE).exp()),
+            rail: l.rail_nominal,
+            board: Watt(power * BOARD_PART),
+            mass: power / SHAPE_POWER.0,
+            conductance: power / SHAPE_POWER.0 * SHAPE_RISE.0 / (l.target.0 - ROOM.0),
+        }
+    }
+
+    /// What a board under this load takes with its chips at this temperature.
+    #[must_use]
+    pub fn power(&self, load: &Load, chip: Celsius) -> Watt {
+        if load.rail <= Volt(0.0) {
+            return Watt(0.0);
+        }
+        let activity = if load.hashing { 1.0 } else { IDLE_PART };
+        let switching = self.switching * load.clock.0 * load.rail.0 * load.rail.0 * activity;
+        // Above 150 °C silicon is gone anyway; the cap keeps a run-away finite.
+        let warm = ((chip.0.min(150.0) - ROOM.0) / LEAKAGE_RISE).exp();
+        let leakage = self.leakage.0 * warm * load.rail.0 / self.rail.0;
+        Watt((switching + leakage) * f64::from(load.chips)) + self.board
+    }
+}
 
 /// Fans reach a new speed e-fold in this many seconds, and stand below this duty.
 const SPIN_UP_S: f64 = 1.5;
@@ -74,6 +126,9 @@ impl Air {
     /// Air flow, 0 to 1.
     #[must_use]
     pub fn flow(&self) -> f64 {
+        if self.speeds.is_empty() {
+            return FOREIGN_FLOW;
+        }
         let sum: f64 = self.speeds.iter().map(|s| s.0).sum();
         sum / (self.full.0 * self.speeds.len().max(1) as f64)
     }
@@ -90,22 +145,6 @@ pub struct Load {
     pub rail: Volt,
     /// Whether they work.
     pub hashing: bool,
-}
-
-impl Load {
-    /// Power at this chip temperature.
-    #[must_use]
-    pub fn power(&self, chip: Celsius) -> Watt {
-        if self.rail <= Volt(0.0) {
-            return Watt(0.0);
-        }
-        let activity = if self.hashing { 1.0 } else { IDLE_PART };
-        let switching = SWITCHING * self.clock.0 * self.rail.0 * self.rail.0 * activity;
-        // Above 150 °C silicon is gone anyway; the cap keeps a run-away finite.
-        let warm = ((chip.0.min(150.0) - 25.0) / LEAKAGE_RISE).exp();
-        let leakage = LEAKAGE.0 * warm * self.rail.0 / LEAKAGE_RAIL.0;
-        Watt((switching + leakage) * f64::from(self.chips)) + BOARD_POWER
-    }
 }
 
 /// One hashboard's temperatures.
@@ -129,12 +168,13 @@ impl BoardHeat {
     }
 
     /// One [`STEP`] under this load.
-    pub fn step(&mut self, load: Load, air: &Air) {
-        self.power = load.power(self.chip);
-        let (seconds, flow) = (STEP.as_secs_f64(), air.flow().powf(FLOW_POWER));
-        let chips_to_board = CHIPS_TO_BOARD * (self.chip.0 - self.outlet.0);
-        let chips_to_air = (CHIPS_STILL + CHIPS_FLOW * flow) * (self.chip.0 - air.ambient.0);
-        let board_to_air = (BOARD_STILL + BOARD_FLOW * flow) * (self.outlet.0 - air.ambient.0);
+    pub fn step(&mut self, physics: &Physics, load: &Load, air: &Air) {
+        self.power = physics.power(load, self.chip);
+        let (seconds, flow) = (STEP.as_secs_f64() / physics.mass, air.flow().powf(FLOW_POWER));
+        let conduct = |watts_a_kelvin: f64, kelvin: f64| physics.conductance * watts_a_kelvin * kelvin;
+        let chips_to_board = conduct(CHIPS_TO_BOARD, self.chip.0 - self.outlet.0);
+        let chips_to_air = conduct(CHIPS_STILL + CHIPS_FLOW * flow, self.chip.0 - air.ambient.0);
+        let board_to_air = conduct(BOARD_STILL + BOARD_FLOW * flow, self.outlet.0 - air.ambient.0);
         self.chip.0 += (self.power.0 - chips_to_board - chips_to_air) * seconds / CHIPS_MASS;
         self.outlet.0 += (chips_to_board - board_to_air) * seconds / BOARD_MASS;
         self.inlet.0 = air.ambient.0 + INLET_PART * (self.outlet.0 - air.ambient.0);
@@ -145,51 +185,66 @@ impl BoardHeat {
 mod tests {
     use super::*;
 
-    const FULL_LOAD: Load = Load { chips: 126, clock: Megahertz(525.0), rail: Volt(13.2), hashing: true };
+    fn full_load(p: &Product) -> Load {
+        let chips = p.hashboards[0].chain.chips;
+        Load { chips, clock: p.limits.clock_nominal, rail: p.limits.rail_nominal, hashing: true }
+    }
 
-    fn run(board: &mut BoardHeat, air: &mut Air, duty: f64, seconds: u64) {
+    fn run(p: &Product, board: &mut BoardHeat, air: &mut Air, duty: f64, seconds: u64) {
+        let (physics, load) = (Physics::of(p), full_load(p));
         for _ in 0..seconds * 10 {
             air.step(|_| Percent(duty));
-            board.step(FULL_LOAD, air);
+            board.step(&physics, &load, air);
         }
     }
 
-    fn settled(duty: f64) -> BoardHeat {
-        let mut air = Air::new(4, Rpm(6000.0));
+    fn air(p: &Product) -> Air {
+        Air::new(usize::from(p.fans), p.limits.fan_full)
+    }
+
+    fn settled(p: &Product, duty: f64) -> BoardHeat {
+        let mut air = air(p);
         let mut board = BoardHeat::new(air.ambient);
-        run(&mut board, &mut air, duty, 1800);
+        run(p, &mut board, &mut air, duty, 1800);
         board
     }
 
     #[test]
     fn full_load_settles_at_work_temperature_and_power() {
-        for duty in [60.0, 70.0, 80.0] {
-            let b = settled(duty);
-            assert!((62.0..78.0).contains(&b.chip.0), "{duty}: {b:?}");
-            assert!((8.0..18.0).contains(&(b.chip.0 - b.outlet.0)), "{duty}: {b:?}");
-            assert!((950.0..1100.0).contains(&b.power.0), "{duty}: {b:?}");
+        for p in board::PRODUCTS {
+            let power = p.power.0 / p.hashboards.len() as f64;
+            for duty in [60.0, 70.0, 80.0] {
+                let b = settled(p, duty);
+                assert!((b.chip.0 - p.limits.target.0).abs() < 8.0, "{} {duty}: {b:?}", p.name);
+                assert!((5.0..18.0).contains(&(b.chip.0 - b.outlet.0)), "{} {duty}: {b:?}", p.name);
+                assert!((b.power.0 / power - 1.0).abs() < 0.05, "{} {duty}: {b:?}", p.name);
+            }
+            assert!(p.fans == 0 || settled(p, 100.0).chip < settled(p, 60.0).chip, "{}", p.name);
         }
-        assert!(settled(100.0).chip < settled(60.0).chip);
     }
 
     #[test]
-    fn without_fans_it_passes_105_degrees_within_two_minutes() {
-        let mut air = Air::new(4, Rpm(6000.0));
-        let mut board = BoardHeat::new(air.ambient);
-        run(&mut board, &mut air, 70.0, 1800);
-        run(&mut board, &mut air, 0.0, 30);
-        assert!(board.chip < Celsius(105.0), "{board:?}");
-        run(&mut board, &mut air, 0.0, 90);
-        assert!(board.chip > Celsius(105.0), "{board:?}");
+    fn without_fans_it_passes_danger_within_two_minutes() {
+        for p in board::PRODUCTS.iter().filter(|p| p.fans > 0) {
+            let mut air = air(p);
+            let mut board = BoardHeat::new(air.ambient);
+            run(p, &mut board, &mut air, 70.0, 1800);
+            run(p, &mut board, &mut air, 0.0, 25);
+            assert!(board.chip < p.limits.danger, "{} {board:?}", p.name);
+            run(p, &mut board, &mut air, 0.0, 95);
+            assert!(board.chip > p.limits.danger, "{} {board:?}", p.name);
+        }
     }
 
     #[test]
     fn a_stuck_fan_stands_and_a_rail_that_is_off_takes_nothing() {
-        let mut air = Air::new(4, Rpm(6000.0));
+        let p = &board::antminer_s19jpro::PRODUCT;
+        let mut air = air(p);
         air.stuck[2] = true;
         (0..200).for_each(|_| air.step(|_| Percent(100.0)));
         assert_eq!(air.speeds[2], Rpm(0.0));
         assert!(air.speeds[0] > Rpm(5990.0) && (air.flow() - 0.75).abs() < 0.01);
-        assert_eq!(Load { rail: Volt(0.0), ..FULL_LOAD }.power(Celsius(60.0)), Watt(0.0));
+        let off = Load { rail: Volt(0.0), ..full_load(p) };
+        assert_eq!(Physics::of(p).power(&off, Celsius(60.0)), Watt(0.0));
     }
 }

@@ -4,7 +4,7 @@
 //! thread (`pty`); in a simulation one thread uses them in turn. Not here: any decision, and the loop that drives it.
 
 use crate::SimChain;
-use crate::heat::{Air, BoardHeat, Load, STEP};
+use crate::heat::{Air, BoardHeat, Load, Physics, STEP};
 use crate::parts::{Target, apw12::Apw12, dspic::Dspic, emc2305::Emc2305, tmp75::Tmp75};
 use crate::strain;
 use hwdrivers::bus::{BusError, Gpio, I2c, Message, Uart};
@@ -65,6 +65,7 @@ pub struct World {
     /// Levels of the lines that somebody drives.
     lines: BTreeMap<u32, bool>,
     air: Air,
+    physics: Physics,
 }
 
 /// What a rig opens: one bus, one GPIO chip, one serial line a chain.
@@ -124,6 +125,7 @@ impl World {
             bus_plugged: true,
             lines: BTreeMap::new(),
             air,
+            physics: Physics::of(product),
         };
         world.feel();
         world
@@ -145,8 +147,11 @@ impl World {
             self.air.step(|fan| duties.map_or(model::Percent(0.0), |f| f.duty(fan)));
             for b in &mut self.boards {
                 let load = Load { chips: b.chips, clock: b.chain.clock(), rail: b.rail, hashing: b.chain.hashing() };
-                b.heat.step(load, &self.air);
-                b.chain.set_wrong(self.now, strain::wrong_permille(load.clock, b.rail, b.heat.chip, b.quality));
+                b.heat.step(&self.physics, &load, &self.air);
+                b.chain.set_wrong(
+                    self.now,
+                    strain::wrong_permille(&self.product.limits, load.clock, b.rail, b.heat.chip, b.quality),
+                );
                 if b.heat.chip > strain::BURNT && !b.burnt {
                     (b.burnt, b.chips) = (true, 0);
                     b.chain.cut(self.now, 0);
