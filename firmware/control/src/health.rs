@@ -1,11 +1,11 @@
 //! Whether a chain hashes what its clock and chips promise. One that gives far less, because it was cut while it worked or half of
 //! it hangs, answers its registers and reports nonces; only their number tells.
 //!
-//! Nonces come by chance, so few of them say little: what is seen is held against the fewest that a well chain would show, by a
-//! bound of the Poisson distribution (Chernoff's: P(N ≤ n) ≤ e^-(m - n + n·ln(n/m))). It is looked at over every span from one minute
+//! What is seen is held against the fewest that a well chain would show (`poisson`). It is looked at over every span from one minute
 //! to ten, so that a heavy loss is seen soon and a lighter one surely. Not here: chains that say nothing at all (`bringup` knows after
 //! 30 s), and what is done about a finding (`brain`).
 
+use crate::poisson::too_few;
 use model::Time;
 use std::{collections::VecDeque, time::Duration};
 
@@ -109,22 +109,12 @@ impl Health {
             sum.found += slot.found;
             sum.promised += slot.promised;
             sum.span += slot.span;
-            if count >= SPAN_MIN && surprise(sum.found, TOLERATED * sum.promised) > SURPRISE {
+            if count >= SPAN_MIN && too_few(sum.found, TOLERATED * sum.promised) > SURPRISE {
                 return Some(Finding::Slow { found: sum.found, promised: sum.promised, span: sum.span });
             }
         }
         let well = self.full.len() >= SPAN_WELL && sum.found as f64 >= TOLERATED * sum.promised;
         well.then_some(Finding::Well)
-    }
-}
-
-/// How improbable so few are where `mean` is the average, as -ln of a bound; 0 where they are not few.
-fn surprise(found: u64, mean: f64) -> f64 {
-    let n = found as f64;
-    match found {
-        _ if n >= mean => 0.0,
-        0 => mean,
-        _ => mean - n + n * (n / mean).ln(),
     }
 }
 
@@ -248,13 +238,5 @@ mod tests {
         assert_eq!(asked, [true, false, false, true, false]);
         h.pass(Time::from_secs(3700), None);
         assert!(!h.may_restart(Time::from_secs(3701)), "a pause does not forget it");
-    }
-
-    #[test]
-    fn the_bound_is_the_documented_one() {
-        for (found, mean, expected) in [(0, 20.7, 20.7), (50, 100.0, 15.34), (100, 100.0, 0.0), (120, 100.0, 0.0), (5, 0.0, 0.0)]
-        {
-            assert!((surprise(found, mean) - expected).abs() < 0.01, "{found} of {mean}: {}", surprise(found, mean));
-        }
     }
 }

@@ -10,12 +10,14 @@ pub mod failover;
 pub mod faults;
 pub mod health;
 pub mod hunger;
+mod poisson;
 pub mod schedule;
 pub mod supply;
 pub mod tally;
 #[cfg(test)]
 mod testing;
 pub mod thermal;
+pub mod tuning;
 
 pub use brain::{Brain, Plan};
 

@@ -11,6 +11,7 @@ mod header;
 mod job;
 mod machine;
 mod part;
+mod power;
 pub mod settings;
 mod share;
 mod status;
@@ -31,10 +32,11 @@ pub use machine::{
 pub use part::{
     ApwCurve, Diode, DspicFraming, FanPart, GpioLine, Level, MeterPart, PwmFans, RegulatorPart, SensorPart, SupplyPart,
 };
+pub use power::{Aim, ChainProfile, Profile, ProfileError};
 pub use share::{Nonce, Reject, Share, ShareId, Verdict};
 pub use status::{
     ChainState, ChainStatus, CpuStatus, FanStatus, FaultStatus, SensorStatus, ShareCounts, Status, UpstreamStatus, WorkerStatus,
 };
 pub use target::{Difficulty, DifficultyError, Target};
 pub use time::{Reading, Time};
-pub use unit::{Ampere, Baud, Celsius, Hashrate, Megahertz, Percent, Rpm, Volt, Watt};
+pub use unit::{Ampere, Baud, Celsius, Hashrate, JoulePerTerahash, Megahertz, Percent, Rpm, Volt, Watt};

@@ -82,7 +82,19 @@ unit!(
     /// Hashes a second.
     Hashrate, " H/s"
 );
+unit!(
+    /// Energy for 10^12 hashes, in joules.
+    JoulePerTerahash, " J/TH"
+);
 
 /// A line rate in bits a second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Baud(pub u32);
+
+impl Watt {
+    /// What each 10^12 hashes cost at this power; nothing gives a value without end.
+    #[must_use]
+    pub fn per(self, rate: Hashrate) -> JoulePerTerahash {
+        JoulePerTerahash(self.0 / (rate.0 / 1e12))
+    }
+}
