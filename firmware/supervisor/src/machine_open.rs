@@ -1,7 +1,7 @@
 //! Opens the machine of the settings: its serial lines and buses, each with its hand on a thread of its own.
 //!
 //! A line that cannot be opened is no reason not to start: its hand says so with every use, which `control` turns into faults with
-//! advice, while the page answers, and it is tried again (`reopen`). Not here: detecting machines.
+//! advice, while the page answers, and it is tried again (`reopen`). Not here: detecting machines (`detect`).
 
 use crate::event::Event;
 use crate::remote::RemoteHand;

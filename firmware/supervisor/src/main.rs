@@ -8,6 +8,7 @@ mod boards;
 mod check;
 mod commands;
 mod cpu;
+mod detect;
 mod event;
 mod exit;
 mod hash;

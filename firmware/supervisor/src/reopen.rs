@@ -1,9 +1,12 @@
 //! Lines and buses that come and go: what is gone is opened again by its path when it is back, behind the same hand.
 //!
 //! A USB serial adapter that is pulled takes its device with it, and the one that is plugged in may be the same path and another
-//! device. Not here: what becomes of a chain meanwhile (`control`), and who owns which path (`machine_open`).
+//! device. A board that says who it is over USB is waited for by its serial number, whatever its lines are called when it is back:
+//! another board is never driven in its place. Not here: what becomes of a chain meanwhile (`control`), and who owns which path (`machine_open`).
 
+use crate::detect;
 use hwdrivers::bus::tty::LinuxTty;
+use hwdrivers::bus::usb::{self, UsbBoard};
 use hwdrivers::bus::{BusError, Gpio, I2c, Message, Uart, open};
 use model::Baud;
 use rustix::event::epoll;
@@ -20,6 +23,12 @@ const WAIT_MAX: Duration = Duration::from_secs(8);
 /// Something of the operating system, by its path.
 struct Held<T> {
     path: PathBuf,
+    /// Where it was found last: a board's line may have another name by now.
+    at: PathBuf,
+    /// Whose line it is, once it was open.
+    line: Option<usb::Identity>,
+    /// Looks for boards.
+    look: fn() -> Vec<UsbBoard>,
     open: Option<(T, Identity)>,
     /// Why it is not open, once that is so.
     why: Option<String>,
@@ -36,19 +45,35 @@ fn identity(path: &Path) -> Identity {
 
 impl<T> Held<T> {
     fn new(path: &Path) -> Held<T> {
-        Held { path: path.to_owned(), open: None, why: None, again: Instant::now(), wait: WAIT_FIRST }
+        let (path, look) = (path.to_owned(), detect::boards as fn() -> Vec<UsbBoard>);
+        Held { at: path.clone(), path, line: None, look, open: None, why: None, again: Instant::now(), wait: WAIT_FIRST }
+    }
+
+    /// Finds where it is now, and opens it.
+    fn open(&mut self, open: impl FnOnce(&Path) -> Result<T, BusError>) -> Result<T, BusError> {
+        let boards = (self.look)();
+        if let Some(line) = &self.line {
+            let found = usb::path_of(&boards, line).map(Path::to_owned);
+            self.at = found.ok_or_else(|| {
+                let attempt = format!("wait for {line}, which was {}", self.at.display());
+                BusError::Os { attempt, source: std::io::ErrorKind::NotFound.into() }
+            })?;
+        }
+        let thing = open(&self.at)?;
+        self.line = self.line.take().or_else(|| usb::identity(&boards, &self.at));
+        Ok(thing)
     }
 
     /// It, opened by `open` where it is not and a try is due.
     fn get(&mut self, open: impl FnOnce(&Path) -> Result<T, BusError>) -> Result<&mut T, BusError> {
         if self.open.is_none() && Instant::now() >= self.again {
-            match open(&self.path) {
+            match self.open(open) {
                 Ok(thing) => {
                     if self.why.take().is_some() {
-                        tracing::info!(path = %self.path.display(), "open again");
+                        tracing::info!(path = %self.at.display(), "open again");
                     }
                     self.wait = WAIT_FIRST;
-                    self.open = Some((thing, identity(&self.path)));
+                    self.open = Some((thing, identity(&self.at)));
                 }
                 Err(error) => {
                     let source = std::error::Error::source(&error).map(|s| format!(": {s}")).unwrap_or_default();
@@ -74,7 +99,7 @@ impl<T> Held<T> {
 
     /// Closes what is gone: it says so, or its path leads elsewhere by now.
     fn judge(&mut self, error: &BusError) {
-        let moved = || self.open.as_ref().is_some_and(|(_, was)| *was != identity(&self.path));
+        let moved = || self.open.as_ref().is_some_and(|(_, was)| *was != identity(&self.at));
         match error {
             BusError::Gone => self.lose(),
             BusError::Os { .. } if moved() => self.lose(),
@@ -84,7 +109,7 @@ impl<T> Held<T> {
 
     fn lose(&mut self) {
         if self.open.take().is_some() {
-            let why = format!("{} is gone", self.path.display());
+            let why = format!("{} is gone", self.at.display());
             tracing::warn!("{why}; it is opened again when it is back");
             self.why = Some(why);
             self.again = Instant::now() + self.wait;
@@ -268,6 +293,54 @@ mod tests {
         until("opened", || line.write(b"x").ok());
         assert_eq!(rustix::termios::tcgetattr(&far).expect("settings").output_speed(), 3_000_000, "the rate it had");
         let _ = std::fs::remove_dir_all(path.parent().expect("its folder"));
+    }
+
+    /// One board whose data line leads to this path.
+    fn board(serial: &str, data: &Path) -> UsbBoard {
+        let identity = model::UsbIdentity { manufacturer: "256F", product: "EmberOne00" };
+        let (serial, control) = (Some(serial.to_owned()), data.with_file_name("control"));
+        UsbBoard { identity, serial, version: 0x0510, port: "1-1".to_owned(), control, data: data.to_owned() }
+    }
+
+    #[test]
+    fn a_board_is_followed_to_its_new_name_and_another_is_never_taken_for_it() {
+        let folder = folder("board");
+        let (first, second) = (folder.join("ttyACM1"), folder.join("ttyACM3"));
+        // What is plugged in is told by files, so that the look needs no state of its own.
+        fn look() -> Vec<UsbBoard> {
+            let folder = self::folder("board");
+            let plugged = |path: &PathBuf| Some(board(&std::fs::read_to_string(path.with_extension("serial")).ok()?, path));
+            ["ttyACM1", "ttyACM3"].map(|name| folder.join(name)).iter().filter_map(plugged).collect()
+        }
+        let tell = |path: &Path, serial: &str| std::fs::write(path.with_extension("serial"), serial).expect("written");
+        let (mut line, _polled) = Line::new(&first, Baud(115_200)).expect("a descriptor");
+        line.held.look = look;
+
+        let far = plug(&first);
+        tell(&first, "aa");
+        until("opened", || line.write(b"x").ok());
+        drop(far);
+        std::fs::remove_file(&first).expect("there");
+        until("gone", || line.read(&mut [0; 8]).err());
+
+        // Another board has the old name now.
+        let other = plug(&first);
+        tell(&first, "bb");
+        let error = until("tried", || {
+            let error = line.write(b"x").expect_err("not our board");
+            error.to_string().contains("wait for").then_some(error)
+        });
+        assert!(error.to_string().contains("EmberOne00 aa"), "{error}");
+
+        let far = plug(&second);
+        tell(&second, "aa");
+        until("opened under its new name", || line.write(b"hello").ok());
+        let mut buffer = [0; 64];
+        let n = rustix::io::read(&far, &mut buffer).expect("arrives");
+        assert_eq!(&buffer[..n], b"hello");
+        rustix::io::ioctl_fionbio(&other, true).expect("set");
+        assert!(rustix::io::read(&other, &mut buffer).is_err(), "not a byte to the other board");
+        let _ = std::fs::remove_dir_all(folder);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 use crate::asked::{self, StatusSocket};
 use crate::check::runnable;
 use crate::cpu::{self, Cpus};
+use crate::detect;
 use crate::event::{EVENT_LIMIT, Event, now};
 use crate::exit::Exit;
 use crate::heartbeat::Heartbeat;
@@ -21,6 +22,7 @@ use model::{ChainState, Command, Cooling, Fault, FaultCode, FaultStatus, Status,
 use rig::{Net, Rig, Upstream};
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
@@ -30,6 +32,8 @@ use webui::{Options, Server, Shared};
 
 /// How often the status is published where nothing urgent happens.
 const PUBLISH_EVERY: Duration = Duration::from_millis(500);
+/// How often a board is looked for where there is none: a person waits for it.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// Longest wait at the end for chains to be off.
 const END_LIMIT: Duration = Duration::from_secs(5);
 /// Commands that wait; a user clicks slower than that.
@@ -47,7 +51,7 @@ pub struct Args {
 
 pub fn run(args: &Args) -> anyhow::Result<Exit> {
     let epoch = Instant::now();
-    let (settings, refused) = match settings(&args.config) {
+    let (mut settings, refused) = match settings(&args.config) {
         Ok(found) => found,
         Err(problems) => {
             problems.iter().for_each(|p| eprintln!("{p}"));
@@ -58,6 +62,7 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
     if let Some(fault) = &refused {
         tracing::warn!(detail = %fault.detail, "the settings file was refused; the last good one runs");
     }
+    detect::complete(&mut settings.mining);
     let state = last_good::state(&args.config, settings.state.as_deref());
     let mut serving = Serving::start(&settings, refused.clone(), &state, epoch)?;
     if refused.is_none()
@@ -66,7 +71,18 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
         tracing::warn!(%error, state = %state.display(), "keep a copy of the good settings");
     }
     serving.run();
+    if serving.plugged {
+        return again(serving);
+    }
     Ok(Exit::Done)
+}
+
+/// Starts anew in this process's place, with the board that was plugged in.
+fn again(serving: Serving) -> anyhow::Result<Exit> {
+    drop(serving);
+    let program = std::env::current_exe().context("find this program to start it anew")?;
+    let error = std::process::Command::new(program).args(std::env::args_os().skip(1)).exec();
+    Err(error).context("start anew with the board that was plugged in")
 }
 
 /// The settings to run with, and the fault where they are not those of the file.
@@ -107,6 +123,10 @@ struct Serving {
     faults: BTreeSet<Fault>,
     /// Until when chains are waited for, once the program is to end.
     end: Option<Time>,
+    /// When the next look for a board is due; never where there is a machine or none is wanted.
+    look_at: Time,
+    /// A board was plugged in: the program ends, to start anew with it.
+    plugged: bool,
     /// Dropped last: the page answers until the machine is safe.
     _servers: Vec<Server>,
     _asked: Option<StatusSocket>,
@@ -166,6 +186,7 @@ impl Serving {
         let plan = Plan { cooling, ..plan(machine, upstreams.len(), cpus) };
         let hands = machine.map(|m| m.open(&events_in, epoch)).transpose().context("open the machine")?;
         let Hands { mut chains, board } = hands.unwrap_or(Hands { chains: Vec::new(), board: None });
+        let look_at = if detect::is_wanted(&settings.mining) { now(epoch) } else { Time::NEVER };
         let simulated = machine.is_some_and(|m| m.simulated());
         if simulated {
             tracing::warn!("SIMULATED: the chips of this machine are simulated");
@@ -186,6 +207,8 @@ impl Serving {
             published,
             faults,
             end,
+            look_at,
+            plugged: false,
             _servers: servers,
             _asked: asked.ok(),
         };
@@ -245,7 +268,22 @@ impl Serving {
         }
     }
 
+    /// Looks for a board where no machine is named, and ends for it.
+    fn look(&mut self) {
+        let now = now(self.epoch);
+        if now < self.look_at || self.end.is_some() {
+            return;
+        }
+        self.look_at = now + LOOK_EVERY;
+        if let (Some(device), _) = detect::choose(&detect::boards(), board::PRODUCTS) {
+            tracing::info!(product = device.product, "a board was plugged in: starting anew with it");
+            self.plugged = true;
+            self.hear(Event::Stop);
+        }
+    }
+
     fn turn(&mut self) {
+        self.look();
         // The loop turns at least at every publishing, twice a second.
         self.heart.iter_mut().for_each(|h| h.turn(now(self.epoch)));
         self.rig.turn(now(self.epoch));

@@ -2,8 +2,9 @@
 //!
 //! A board is one USB device with two serial lines: the first is its controller's, the second its chips'. Names of lines
 //! (`ttyACM0`) come and go with every plug; a board's serial number stays, so [`Identity`] finds a line again. Not here: when to
-//! look, and which product a board is.
+//! look, and what products call themselves (`board`).
 
+use model::UsbIdentity;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -16,42 +17,16 @@ const ENTRY_LIMIT: usize = 4096;
 /// Longest text of a device that counts: USB's own limit is 126 characters.
 const TEXT_LIMIT: usize = 256;
 
-/// A kind of board that tells its name over USB.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// 256 Foundation's board of twelve BM1362.
-    EmberOne00,
-    /// A Bitaxe with the firmware that passes its parts through. Which Bitaxe, it does not say.
-    BitaxeRaw,
-}
-
-impl Kind {
-    /// What people call it.
-    #[must_use]
-    pub const fn word(self) -> &'static str {
-        match self {
-            Kind::EmberOne00 => "EmberOne00",
-            Kind::BitaxeRaw => "Bitaxe (bitaxe-raw)",
-        }
-    }
-
-    /// By what a device says of itself (emberone-usbserial-fw `src/main.rs`, mujina `board/bitaxe.rs`). 1209:256F was given to
-    /// EmberOne00 by pid.codes; Bitaxe's c0de:cafe is an example's number, so its words alone count.
-    fn of(manufacturer: &str, product: &str, ids: (&str, &str)) -> Option<Kind> {
-        match (manufacturer, product) {
-            ("256F", "EmberOne00") => Some(Kind::EmberOne00),
-            ("OSMU", "Bitaxe") => Some(Kind::BitaxeRaw),
-            _ if ids == ("1209", "256f") => Some(Kind::EmberOne00),
-            _ => None,
-        }
-    }
-}
+/// USB numbers that belong to one board, for devices whose words are not there: 1209:256F was given to EmberOne00 by pid.codes.
+/// Bitaxe's c0de:cafe is an example's number, so its words alone count.
+const NUMBERS: [((&str, &str), UsbIdentity); 1] =
+    [(("1209", "256f"), UsbIdentity { manufacturer: "256F", product: "EmberOne00" })];
 
 /// A board that is plugged in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UsbBoard {
     /// What it is.
-    pub kind: Kind,
+    pub identity: UsbIdentity,
     /// Its serial number. Boards with an early firmware have one and the same.
     pub serial: Option<String>,
     /// Hardware revision (high byte) and firmware version (low byte), as its device descriptor has them.
@@ -76,7 +51,7 @@ pub enum Role {
 /// A line of a board, whatever it is called today.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
-    kind: Kind,
+    board: UsbIdentity,
     serial: Option<String>,
     port: String,
     role: Role,
@@ -85,41 +60,43 @@ pub struct Identity {
 impl std::fmt::Display for Identity {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match &self.serial {
-            Some(serial) => write!(f, "{} {serial}", self.kind.word()),
-            None => write!(f, "{} in USB port {}", self.kind.word(), self.port),
+            Some(serial) => write!(f, "{} {serial}", self.board.product),
+            None => write!(f, "{} in USB port {}", self.board.product, self.port),
         }
     }
 }
 
-/// The boards of this machine.
+/// The boards of these kinds on this machine.
 #[must_use]
-pub fn found() -> Vec<UsbBoard> {
-    boards(Path::new(SYS), Path::new(DEV))
+pub fn found(known: &[UsbIdentity]) -> Vec<UsbBoard> {
+    boards(Path::new(SYS), Path::new(DEV), known)
 }
 
 /// The boards below these roots of `/sys` and `/dev`, in the order of their ports. A device whose lines are not all there yet, as
 /// in the moment of its plug, is none.
 #[must_use]
-pub fn boards(sys: &Path, dev: &Path) -> Vec<UsbBoard> {
+pub fn boards(sys: &Path, dev: &Path, known: &[UsbIdentity]) -> Vec<UsbBoard> {
     let devices = sys.join("bus/usb/devices");
     let names = entries(&devices);
     let mut boards: Vec<UsbBoard> =
-        names.iter().filter(|name| !name.contains(':')).filter_map(|port| board(&devices, &names, port, dev)).collect();
+        names.iter().filter(|name| !name.contains(':')).filter_map(|port| board(&devices, &names, port, dev, known)).collect();
     boards.sort_by(|a, b| a.port.cmp(&b.port));
     boards
 }
 
-fn board(devices: &Path, names: &[String], port: &str, dev: &Path) -> Option<UsbBoard> {
+fn board(devices: &Path, names: &[String], port: &str, dev: &Path, known: &[UsbIdentity]) -> Option<UsbBoard> {
     let text = |what: &str| text(&devices.join(port).join(what));
     let words = [text("manufacturer"), text("product"), text("idVendor"), text("idProduct")].map(Option::unwrap_or_default);
-    let kind = Kind::of(&words[0], &words[1], (&words[2], &words[3]))?;
+    let by_words = known.iter().copied().find(|k| (k.manufacturer, k.product) == (&*words[0], &*words[1]));
+    let by_number = || NUMBERS.iter().find(|(n, k)| *n == (&*words[2], &*words[3]) && known.contains(k)).map(|(_, k)| *k);
+    let identity = by_words.or_else(by_number)?;
     // An interface is `1-2:1.0`, configuration and number behind the colon; of a CDC-ACM pair the first one has the line.
     let of_device = names.iter().filter(|name| name.split_once(':').is_some_and(|(device, _)| device == port));
     let mut lines: Vec<(u8, PathBuf)> = of_device.filter_map(|name| line(&devices.join(name), dev)).collect();
     lines.sort();
     let mut lines = lines.into_iter().map(|(_, path)| path);
     Some(UsbBoard {
-        kind,
+        identity,
         serial: text("serial").filter(|s| !s.is_empty()),
         version: text("bcdDevice").and_then(|v| u16::from_str_radix(&v, 16).ok()).unwrap_or(0),
         port: port.to_owned(),
@@ -151,14 +128,14 @@ fn text(path: &Path) -> Option<String> {
 pub fn identity(boards: &[UsbBoard], path: &Path) -> Option<Identity> {
     boards.iter().find_map(|b| {
         let role = [(&b.control, Role::Control), (&b.data, Role::Data)].into_iter().find(|(line, _)| *line == path)?.1;
-        Some(Identity { kind: b.kind, serial: b.serial.clone(), port: b.port.clone(), role })
+        Some(Identity { board: b.identity, serial: b.serial.clone(), port: b.port.clone(), role })
     })
 }
 
 /// Where that line is now: on the board with its serial number or, where several have it or none has any, in its port.
 #[must_use]
 pub fn path_of<'a>(boards: &'a [UsbBoard], line: &Identity) -> Option<&'a Path> {
-    let alike: Vec<&UsbBoard> = boards.iter().filter(|b| b.kind == line.kind && b.serial == line.serial).collect();
+    let alike: Vec<&UsbBoard> = boards.iter().filter(|b| b.identity == line.board && b.serial == line.serial).collect();
     let board = match alike[..] {
         [one] if line.serial.is_some() => one,
         _ => alike.into_iter().find(|b| b.port == line.port)?,
@@ -172,6 +149,9 @@ pub fn path_of<'a>(boards: &'a [UsbBoard], line: &Identity) -> Option<&'a Path> 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const EMBER: UsbIdentity = UsbIdentity { manufacturer: "256F", product: "EmberOne00" };
+    const BITAXE: UsbIdentity = UsbIdentity { manufacturer: "OSMU", product: "Bitaxe" };
 
     /// A tree as Linux shows it.
     struct Tree(PathBuf);
@@ -212,7 +192,7 @@ mod tests {
         }
 
         fn boards(&self) -> Vec<UsbBoard> {
-            boards(&self.0, Path::new("/dev"))
+            boards(&self.0, Path::new("/dev"), &[EMBER, BITAXE])
         }
     }
 
@@ -236,7 +216,7 @@ mod tests {
         tree.device("usb1", &[("manufacturer", "Linux"), ("product", "xHCI Host Controller")]);
         let found = tree.boards();
         let ember = UsbBoard {
-            kind: Kind::EmberOne00,
+            identity: EMBER,
             serial: Some("8f3a91cc".to_owned()),
             version: 0x0510,
             port: "1-2".to_owned(),
@@ -244,7 +224,7 @@ mod tests {
             data: "/dev/ttyACM9".into(),
         };
         assert_eq!(found[0], ember);
-        assert_eq!((found[1].kind, found[1].serial.as_deref(), found[1].version), (Kind::BitaxeRaw, None, 0));
+        assert_eq!((found[1].identity, found[1].serial.as_deref(), found[1].version), (BITAXE, None, 0));
         assert_eq!((&*found[1].control, &*found[1].data), (Path::new("/dev/ttyACM0"), Path::new("/dev/ttyACM1")));
         assert_eq!(found.len(), 2);
     }
@@ -256,8 +236,8 @@ mod tests {
         tree.interface("1-1", "00", Some("ttyACM0"));
         assert_eq!(tree.boards(), [], "its second line is not there yet");
         tree.interface("1-1", "02", Some("ttyACM1"));
-        assert_eq!(tree.boards()[0].kind, Kind::EmberOne00);
-        assert_eq!(boards(Path::new("/nonexistent"), Path::new("/dev")), []);
+        assert_eq!(tree.boards()[0].identity, EMBER);
+        assert_eq!(boards(Path::new("/nonexistent"), Path::new("/dev"), &[EMBER]), []);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 use super::safe::Held;
 use super::say::say;
 use super::settings;
+use crate::detect;
 use model::settings::Device;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -107,7 +108,11 @@ impl Hardware {
 
     fn read(&mut self) {
         match settings::read(&self.config) {
-            Ok(settings) => self.devices = Some(settings.mining.asic.devices),
+            Ok(mut settings) => {
+                // A board that nobody named is the child's machine, and so it is ours.
+                detect::complete(&mut settings.mining);
+                self.devices = Some(settings.mining.asic.devices);
+            }
             Err(lines) => {
                 lines.iter().for_each(|line| say(line));
                 let known = if self.devices.is_some() { "those of the settings before stay known" } else { "none is known" };

@@ -4,6 +4,7 @@
 use super::safe::Held;
 use super::say::{flush, say};
 use super::settings;
+use crate::detect;
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process_group};
 use rustix::system::{RebootCommand, reboot};
@@ -53,7 +54,11 @@ pub fn last_resort(config: &Path, why: &str) {
     end_others(Signal::KILL);
     let config = config.to_owned();
     within(SECURE_LIMIT, move || {
-        let devices = settings::read(&config).map(|s| s.mining.asic.devices).unwrap_or_default();
+        let devices = settings::read(&config).map(|mut s| {
+            detect::complete(&mut s.mining);
+            s.mining.asic.devices
+        });
+        let devices = devices.unwrap_or_default();
         let mut held = Held::default();
         while held.secure(&devices).is_err() {
             std::thread::sleep(RETRY);
