@@ -72,8 +72,8 @@ pub const PRODUCT: Product = Product {
     // Stock control boards drive fans by PWM and count tach edges; on a PC they hang on a fan controller of the I²C bus [?].
     fan: FanPart::Emc2305 { address: 0x2d },
     fans: 4,
-    // Which kinds it is sold with is not published: any that answers in a known dialect is taken [?].
-    supply: SupplyPart::Apw { address: 0x10, curve: ApwCurve::Apw9, kinds: &[] },
+    // The kind in the protocol description for its supplies, and the one that a test jig puts beside it [1].
+    supply: SupplyPart::Apw { address: 0x10, curve: ApwCurve::Apw9, kinds: &[0x41, 0x42] },
     supply_enable: Some(GpioLine::low(65)),
     power: Watt(2400.0),
     limits: Limits {

@@ -87,6 +87,13 @@ unit!(
     JoulePerTerahash, " J/TH"
 );
 
+impl std::ops::Mul<Ampere> for Volt {
+    type Output = Watt;
+    fn mul(self, current: Ampere) -> Watt {
+        Watt(self.0 * current.0)
+    }
+}
+
 /// A line rate in bits a second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Baud(pub u32);

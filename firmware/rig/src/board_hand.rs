@@ -7,14 +7,9 @@ use crate::Hand;
 use control::{Fact, Order};
 use hwdrivers::bus::{Gpio, I2c};
 use hwdrivers::fan::{Fans, emc2305::Emc2305};
-use hwdrivers::power::apw12::Apw12;
-use hwdrivers::power::dspic::Dspic;
 use hwdrivers::power::{self, Power};
 use hwdrivers::sensor::{Sensor, tmp75::Tmp75};
-use model::{
-    ChainId, DspicFraming, FanId, FanPart, GpioLine, Percent, Product, RegulatorPart, SensorId, SensorPart, SupplyPart, Time,
-    Volt,
-};
+use model::{ChainId, FanId, FanPart, GpioLine, Percent, Product, SensorId, SensorPart, Time, Volt};
 use std::time::Duration;
 
 /// How often temperatures are read: a chip heats by half a degree a second (S21 factory log, asic.md A15).
@@ -117,9 +112,6 @@ impl BoardHand {
         let mut boards = Vec::new();
         let mut next_sensor = 0;
         for hashboard in product.hashboards {
-            let RegulatorPart::Dspic { address, framing: DspicFraming::LengthSum } = hashboard.regulator else {
-                return Err(OpenError::Part { part: format!("{:?}", hashboard.regulator) });
-            };
             let mut sensors = Vec::new();
             for spot in hashboard.sensors {
                 let SensorPart::Tmp75 { address } = spot.part else {
@@ -129,14 +121,13 @@ impl BoardHand {
                 next_sensor += 1;
             }
             let (reset, plug) = (hashboard.reset, hashboard.plug);
-            let (regulator, rail, heartbeat_at) = (Box::new(Dspic::new(address)), None, Time::NEVER);
+            let regulator = power::regulator(hashboard.regulator)
+                .ok_or_else(|| OpenError::Part { part: format!("{:?}", hashboard.regulator) })?;
+            let (rail, heartbeat_at) = (None, Time::NEVER);
             boards.push(Board { sensors, regulator, started: false, rail, heartbeat_at, reset, plug });
         }
         let FanPart::Emc2305 { address } = product.fan else {
             return Err(OpenError::Part { part: format!("{:?}", product.fan) });
-        };
-        let SupplyPart::Apw { address: supply, .. } = product.supply else {
-            return Err(OpenError::Part { part: format!("{:?}", product.supply) });
         };
         Ok(BoardHand {
             i2c,
@@ -144,7 +135,7 @@ impl BoardHand {
             boards,
             fans: product.fans,
             fan_controller: Emc2305::new(address),
-            supply: Box::new(Apw12::new(supply)),
+            supply: power::supply(product.supply),
             supply_enable: product.supply_enable,
             supply_ordered: None,
             feed_at: Time::NEVER,

@@ -5,7 +5,7 @@
 
 use crate::SimChain;
 use crate::heat::{Air, BoardHeat, Load, Physics, STEP};
-use crate::parts::{Target, apw12::Apw12, dspic::Dspic, emc2305::Emc2305, tmp75::Tmp75};
+use crate::parts::{Target, apw::Apw, dspic::Dspic, emc2305::Emc2305, tmp75::Tmp75};
 use crate::strain;
 use hwdrivers::bus::{BusError, Gpio, I2c, Message, Uart};
 use model::{
@@ -22,7 +22,7 @@ enum SimPart {
     Sensor { part: Tmp75, board: usize, place: SensorPlace },
     Fans(Box<Emc2305>),
     Regulator { part: Dspic, board: usize },
-    Supply(Apw12),
+    Supply(Apw),
 }
 
 impl SimPart {
@@ -111,8 +111,9 @@ impl World {
         if let FanPart::Emc2305 { address } = product.fan {
             parts.insert(address, SimPart::Fans(Box::default()));
         }
-        if let SupplyPart::Apw { address, .. } = product.supply {
-            parts.insert(address, SimPart::Supply(Apw12::default()));
+        if let SupplyPart::Apw { address, kinds, .. } = product.supply {
+            let kind = kinds.first().copied().unwrap_or_default();
+            parts.insert(address, SimPart::Supply(Apw::new(kind)));
         }
         let mut world = World {
             product: *product,

@@ -4,7 +4,7 @@ use hwdrivers::bus::I2c;
 use hwdrivers::chip::bm13xx::chain::Chain;
 use hwdrivers::chip::{ChainDriver, ChainEvent, Scale};
 use hwdrivers::fan::{Fans, emc2305::Emc2305};
-use hwdrivers::power::{Event, Order, Power, apw12, dspic};
+use hwdrivers::power::{self, Event, Order, Power, dspic};
 use hwdrivers::sensor::{Sensor, tmp75::Tmp75};
 use model::{Celsius, ChainId, FanId, Hash, Header, JobId, Megahertz, Percent, Target, Time, Volt, Work, WorkId};
 use sim::{Buses, World, buses, lock};
@@ -17,7 +17,7 @@ const STEP: Duration = Duration::from_millis(10);
 struct Bench {
     world: Arc<Mutex<World>>,
     buses: Buses,
-    supply: apw12::Apw12,
+    supply: Box<dyn Power>,
     rail: dspic::Dspic,
     beat_at: Time,
 }
@@ -26,7 +26,13 @@ impl Bench {
     fn new() -> Bench {
         let world = Arc::new(Mutex::new(World::new(&board::antminer_s19jpro::PRODUCT, 1, SCALE.scale_bits, SCALE.zero_bits)));
         let buses = buses(&world);
-        Bench { world, buses, supply: apw12::Apw12::new(0x10), rail: dspic::Dspic::new(0x20), beat_at: Time::ZERO }
+        Bench {
+            world,
+            buses,
+            supply: power::supply(board::antminer_s19jpro::PRODUCT.supply),
+            rail: dspic::Dspic::new(0x20),
+            beat_at: Time::ZERO,
+        }
     }
 
     fn now(&self) -> Time {

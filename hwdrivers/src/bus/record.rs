@@ -1,6 +1,6 @@
 //! A bus for tests: it writes down what it is told and answers from a list.
 
-use super::{BusError, Gpio, I2c, Message};
+use super::{BusError, I2c, Message};
 use std::collections::VecDeque;
 
 /// What was written, by address, and what is read next.
@@ -35,17 +35,5 @@ impl I2c for Recorder {
             }
         }
         Ok(())
-    }
-}
-
-/// A board without lines.
-pub(crate) struct NoLines;
-
-impl Gpio for NoLines {
-    fn set(&mut self, _line: u32, _high: bool) -> Result<(), BusError> {
-        Err(BusError::Gone)
-    }
-    fn get(&mut self, _line: u32) -> Result<bool, BusError> {
-        Err(BusError::Gone)
     }
 }

@@ -1,78 +1,78 @@
-//! The dsPIC33EP16GS202 that regulates the rail of S17 and S19 hashboards, in the framing of the maker's own programs: length and
-//! 16-bit sum, high byte first, one byte an I²C write. Three framings are reported for such boards; this is the best proven one.
+//! The controller that regulates or switches the rail of S17 and S19 hashboards: a dsPIC33EP16GS202 or a PIC1704 at 0x20 + slot.
+//! Three framings are reported for it, and which one a board speaks is its data: length and 16-bit sum, one byte a write, as the
+//! maker's own programs have it \[2\]; the same without length and sum, where only the version is answered \[1\]; and registers
+//! for version, voltage, current, status and control \[1\], where the supply alone regulates, so that a voltage is not its business,
+//! and whose temperature is left out, for its source gives it in a unit that does not fit its byte.
 //! It cuts the rail some ten seconds behind the last heartbeat. Not here: who sends heartbeats, and which voltage is safe.
 //! Never sent: jump, reset, and whatever writes its flash.
 
-use super::exchange::{Exchange, Pace, Request, Wire};
-use super::{Event, Order, Power};
-use crate::bus::{Gpio, I2c};
-use model::{Time, Volt};
-use std::collections::VecDeque;
+use super::exchange::{Ask, Exchange, Heard, Pace, PowerError, Protocol, Request, TRIES, Wire, power_by_exchange};
+use super::{Event, Measured, Order};
+use model::{Ampere, DspicFraming, Volt};
 use std::time::Duration;
 
 /// How often the owner orders a heartbeat: three fit before the rail is cut, with tries to spare.
 pub const HEARTBEAT_PERIOD: Duration = Duration::from_secs(2);
+/// Versions of programs that run a rail (0x89 is usual on S19 Pro); all else is told nothing.
+pub const VERSIONS: [u8; 3] = [0x88, 0x89, 0x8a];
 
+/// What its boot loader calls itself: no rail program runs.
+const BOOT_LOADER: u8 = 0x86;
 const SET_VOLTAGE: u8 = 0x10;
 const ENABLE: u8 = 0x15;
 const HEARTBEAT: u8 = 0x16;
 const VERSION: u8 = 0x17;
-const PACE: Pace = Pace { rest: Duration::from_millis(10), retry: Duration::from_secs(1) };
+
+/// Registers of the register style.
+const REG_VERSION: u8 = 0x00;
+const REG_MILLIVOLTS: u8 = 0x02;
+const REG_MILLIAMPERES: u8 = 0x04;
+const REG_STATUS: u8 = 0x08;
+const REG_CONTROL: u8 = 0x09;
+const STATUS_ON: u8 = 1;
+const STATUS_FAULT: u8 = 1 << 2;
+const STATUS_TOO_HOT: u8 = 1 << 3;
 
 /// One controller.
 #[derive(Debug)]
-pub struct Dspic {
-    exchange: Exchange<Order>,
-    events: VecDeque<Event>,
-}
+pub struct Dspic(Exchange<Dialect>);
 
 impl Dspic {
-    /// The controller at this 7-bit address.
+    /// The controller at this 7-bit address, in the framing that is best proven.
     #[must_use]
     pub const fn new(address: u8) -> Dspic {
-        Dspic { exchange: Exchange::new(address, Wire::Stream, PACE), events: VecDeque::new() }
+        Dspic::framed(address, DspicFraming::LengthSum)
+    }
+
+    /// The controller at this 7-bit address, in this framing.
+    #[must_use]
+    pub const fn framed(address: u8, framing: DspicFraming) -> Dspic {
+        Dspic(Exchange::new(address, Dialect { framing, millivolts: 0 }))
     }
 }
 
-impl Power for Dspic {
-    fn order(&mut self, order: Order) {
-        let (command, data, answer, wait) = match order {
-            Order::Identify => (VERSION, vec![], 5, 100),
-            Order::SetVoltage(v) => (SET_VOLTAGE, millivolts(v).to_be_bytes().to_vec(), 2, 500),
-            Order::Enable => (ENABLE, vec![1], 2, 500),
-            Order::Disable => (ENABLE, vec![0], 2, 500),
-            Order::Feed => (HEARTBEAT, vec![], 6, 500),
-            Order::Measure => {
-                self.events.push_back(Event::Done(order));
-                return;
-            }
+power_by_exchange!(Dspic);
+
+#[derive(Debug)]
+struct Dialect {
+    framing: DspicFraming,
+    /// Read in the first step of a measurement.
+    millivolts: u16,
+}
+
+impl Dialect {
+    fn request(&self, command: u8, data: &[u8], answer: usize, wait_millis: u64) -> Ask {
+        let (bytes, answer) = match self.framing {
+            DspicFraming::LengthSum => (frame(command, data), answer),
+            _ => ([&[0x55, 0xaa, command], data].concat(), usize::from(command == VERSION)),
         };
-        let request = Request { order, bytes: frame(command, &data), answer, wait: Duration::from_millis(wait) };
-        if order == Order::Disable { self.exchange.push_urgent(request) } else { self.exchange.push(request) }
-    }
-
-    fn turn(&mut self, now: Time, i2c: &mut dyn I2c, _gpio: &mut dyn Gpio) {
-        self.events.extend(self.exchange.turn(now, i2c, read).map(|(order, outcome)| match outcome {
-            Ok(event) => event,
-            Err(error) => Event::Failed { order, error },
-        }));
-    }
-
-    fn wake_at(&self) -> Time {
-        if self.events.is_empty() { self.exchange.wake_at() } else { Time::ZERO }
-    }
-
-    fn next_event(&mut self) -> Option<Event> {
-        self.events.pop_front()
-    }
-
-    fn feed_period(&self) -> Option<Duration> {
-        Some(HEARTBEAT_PERIOD)
+        Ask::Send(Request { wire: Wire::Stream, bytes, gap: Duration::ZERO, answer, wait: Duration::from_millis(wait_millis) })
     }
 }
 
-fn millivolts(v: Volt) -> u16 {
-    (v.0 * 1000.0).round() as u16
+fn registers(bytes: &[u8], answer: usize) -> Ask {
+    let bytes = bytes.to_vec();
+    Ask::Send(Request { wire: Wire::Whole, bytes, gap: Duration::ZERO, answer, wait: Duration::ZERO })
 }
 
 fn frame(command: u8, data: &[u8]) -> Vec<u8> {
@@ -81,48 +81,119 @@ fn frame(command: u8, data: &[u8]) -> Vec<u8> {
     [&[0x55, 0xaa, len, command][..], data, &sum.to_be_bytes()].concat()
 }
 
-fn read(order: &Order, b: &[u8]) -> Option<Event> {
-    let right = match order {
-        Order::Identify => {
-            // Length, command and version, with the sum of all three.
-            let sum = u16::from_be_bytes([b[3], b[4]]);
-            let right = b[..2] == [5, VERSION] && sum == u16::from(b[2]) + 0x1c;
-            return right.then(|| Event::Identified(format!("dsPIC33EP16GS202, version 0x{:02x}", b[2])));
+fn identified(version: u8) -> Result<Heard, PowerError> {
+    match version {
+        BOOT_LOADER => Err(PowerError::Unfit(format!("its boot loader runs (version 0x{version:02x})"))),
+        v if VERSIONS.contains(&v) => Ok(Heard::End(Event::Identified(format!("rail controller, version 0x{version:02x}")))),
+        _ => Err(PowerError::Unfit(format!("its program has the unknown version 0x{version:02x}"))),
+    }
+}
+
+/// Whether it says that all is well, and that its rail is on where it has to be.
+fn status(answer: &[u8], on: bool) -> Result<(), PowerError> {
+    match answer {
+        [s] if s & STATUS_TOO_HOT != 0 => Err(PowerError::Fault(format!("over-temperature (status 0x{s:02x})"))),
+        [s] if s & STATUS_FAULT != 0 => Err(PowerError::Fault(format!("a latched fault of its rail (status 0x{s:02x})"))),
+        [s] if (s & STATUS_ON != 0) == on => Ok(()),
+        _ => Err(PowerError::Answer(answer.to_vec())),
+    }
+}
+
+impl Protocol for Dialect {
+    fn pace(&self) -> Pace {
+        Pace { rest: Duration::from_millis(10), retry: Duration::from_secs(1), tries: TRIES }
+    }
+
+    fn knows(&self, order: Order) -> bool {
+        match order {
+            Order::Measure => self.framing == DspicFraming::Registers,
+            Order::SetVoltage(_) => self.framing != DspicFraming::Registers,
+            _ => true,
         }
-        Order::SetVoltage(_) => b == [SET_VOLTAGE, 1],
-        Order::Enable | Order::Disable => b == [ENABLE, 1],
-        Order::Feed => b[1..3] == [HEARTBEAT, 1],
-        Order::Measure => false,
-    };
-    right.then_some(Event::Done(*order))
+    }
+
+    fn ask(&mut self, order: Order, step: u8) -> Ask {
+        if self.framing == DspicFraming::Registers {
+            return match (order, step) {
+                (Order::Identify, _) => registers(&[REG_VERSION], 1),
+                (Order::Measure, 0) => registers(&[REG_MILLIVOLTS], 2),
+                (Order::Measure, _) => registers(&[REG_MILLIAMPERES], 2),
+                (Order::Enable, 0) => registers(&[REG_CONTROL, 1], 0),
+                (Order::Disable, 0) => registers(&[REG_CONTROL, 0], 0),
+                (Order::Feed, 0) => registers(&[REG_CONTROL, 2], 0),
+                _ => registers(&[REG_STATUS], 1),
+            };
+        }
+        match order {
+            Order::Identify => self.request(VERSION, &[], 5, 100),
+            Order::SetVoltage(v) => {
+                let millivolts = (v.0 * 1000.0).round();
+                if !(1.0..=f64::from(u16::MAX)).contains(&millivolts) {
+                    let error = PowerError::Range { asked: v, lowest: Volt(0.001), highest: Volt(65.535) };
+                    return Ask::End(Event::Failed { order, error });
+                }
+                self.request(SET_VOLTAGE, &(millivolts as u16).to_be_bytes(), 2, 500)
+            }
+            Order::Enable => self.request(ENABLE, &[1], 2, 500),
+            Order::Disable => self.request(ENABLE, &[0], 2, 500),
+            Order::Feed => self.request(HEARTBEAT, &[], 6, 500),
+            Order::Measure => Ask::End(Event::Done(order)),
+        }
+    }
+
+    fn hear(&mut self, order: Order, step: u8, b: &[u8]) -> Result<Heard, PowerError> {
+        let wrong = || Err(PowerError::Answer(b.to_vec()));
+        match (self.framing, order, b) {
+            (DspicFraming::Short | DspicFraming::Registers, Order::Identify, [version]) => return identified(*version),
+            (DspicFraming::Short, _, []) => {}
+            (DspicFraming::Registers, Order::Measure, [low, high]) => {
+                let value = u16::from_le_bytes([*low, *high]);
+                if step == 0 {
+                    self.millivolts = value;
+                    return Ok(Heard::Step(1));
+                }
+                let (volt, ampere) = (f64::from(self.millivolts) / 1000.0, f64::from(value) / 1000.0);
+                let (volt, ampere) = (Volt(volt), Ampere(ampere));
+                let measured =
+                    Measured { volt: Some(volt), ampere: Some(ampere), watt: Some(volt * ampere), ..Measured::default() };
+                return Ok(Heard::End(Event::Measured(measured)));
+            }
+            (DspicFraming::Registers, _, []) => return Ok(Heard::Step(1)),
+            (DspicFraming::Registers, Order::Enable | Order::Feed, _) => status(b, true)?,
+            (DspicFraming::Registers, Order::Disable, [s]) if s & STATUS_ON == 0 => {}
+            (DspicFraming::LengthSum, Order::Identify, [5, VERSION, version, high, low]) => {
+                // The sum is over length, command and version.
+                let right = u16::from_be_bytes([*high, *low]) == u16::from(*version) + 0x1c;
+                return if right { identified(*version) } else { wrong() };
+            }
+            (DspicFraming::LengthSum, Order::SetVoltage(_), [SET_VOLTAGE, 1]) => {}
+            (DspicFraming::LengthSum, Order::Enable | Order::Disable, [ENABLE, 1]) => {}
+            (DspicFraming::LengthSum, Order::Feed, [_, HEARTBEAT, 1, ..]) => {}
+            _ => return wrong(),
+        }
+        Ok(Heard::End(Event::Done(order)))
+    }
+
+    fn feed_period(&self) -> Option<Duration> {
+        Some(HEARTBEAT_PERIOD)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bus::record::{NoLines, Recorder};
-    use crate::power::PowerError;
+    use crate::power::Power;
+    use crate::power::testing::{Line, run};
+    use model::Time;
 
-    fn run(answers: &[&[u8]], orders: &[Order]) -> (Vec<u8>, Vec<Event>, Time) {
-        let (mut bus, mut part) = (Recorder::answering(answers), Dspic::new(0x20));
-        orders.iter().for_each(|o| part.order(*o));
-        let (mut now, mut events) = (Time::ZERO, vec![]);
-        while part.wake_at() != Time::NEVER {
-            now = now.max(part.wake_at());
-            part.turn(now, &mut bus, &mut NoLines);
-            events.extend(part.next_event());
-        }
-        assert!(bus.written.iter().all(|(address, bytes)| *address == 0x20 && bytes.len() == 1), "one byte a write");
-        (bus.written.concat_bytes(), events, now)
-    }
+    const VERSION_89: &[u8] = &[5, 0x17, 0x89, 0, 0xa5];
+    const ASK_VERSION: [u8; 6] = [0x55, 0xaa, 4, 0x17, 0, 0x1b];
 
-    trait ConcatBytes {
-        fn concat_bytes(&self) -> Vec<u8>;
-    }
-    impl ConcatBytes for Vec<(u8, Vec<u8>)> {
-        fn concat_bytes(&self) -> Vec<u8> {
-            self.iter().flat_map(|(_, b)| b.clone()).collect()
-        }
+    fn dspic(answers: &[&[u8]], orders: &[Order]) -> (Vec<u8>, Vec<Event>, Time) {
+        let mut line = Line::answering(answers);
+        let (events, at) = run(&mut Dspic::new(0x20), &mut line, orders);
+        assert!(line.written.iter().all(|b| b.len() == 1), "one byte a write");
+        (line.written.concat(), events, at)
     }
 
     #[test]
@@ -133,58 +204,115 @@ mod tests {
             (Order::Feed, &[6, 0x16, 1, 0, 0, 0x1d], &[0x55, 0xaa, 4, 0x16, 0, 0x1a]),
             (Order::SetVoltage(Volt(13.8)), &[0x10, 1], &[0x55, 0xaa, 6, 0x10, 0x35, 0xe8, 0x01, 0x33]),
         ] {
-            let (written, events, _) = run(&[answer], &[order]);
-            assert_eq!(written, wire, "{order:?}");
-            assert!(matches!(events[..], [Event::Done(done)] if done == order), "{events:?}");
+            let (written, events, _) = dspic(&[VERSION_89, answer], &[order]);
+            assert_eq!(written[..6], ASK_VERSION, "it says what it is before anything else");
+            assert_eq!(&written[6..], wire, "{order:?}");
+            assert!(matches!(&events[..], [Event::Identified(_), Event::Done(done)] if *done == order), "{events:?}");
         }
     }
 
     #[test]
-    fn the_version_is_read_with_its_sum() {
-        let (written, events, _) = run(&[&[5, 0x17, 0x89, 0, 0xa5]], &[Order::Identify]);
-        assert_eq!(written, [0x55, 0xaa, 4, 0x17, 0, 0x1b]);
-        assert!(matches!(&events[..], [Event::Identified(what)] if what.ends_with("version 0x89")), "{events:?}");
+    fn short_frames_have_no_length_and_no_sum() {
+        for (order, wire) in [
+            (Order::Enable, &[0x55, 0xaa, 0x15, 1][..]),
+            (Order::Feed, &[0x55, 0xaa, 0x16]),
+            (Order::SetVoltage(Volt(13.8)), &[0x55, 0xaa, 0x10, 0x35, 0xe8]),
+        ] {
+            let mut line = Line::answering(&[&[0x89]]);
+            let (events, _) = run(&mut Dspic::framed(0x20, DspicFraming::Short), &mut line, &[order]);
+            assert_eq!(line.written.concat(), [&[0x55, 0xaa, 0x17], wire].concat());
+            assert!(matches!(&events[..], [Event::Identified(_), Event::Done(done)] if *done == order), "{events:?}");
+        }
+    }
+
+    #[test]
+    fn the_register_style_checks_its_status_and_measures() {
+        let mut line = Line::answering(&[&[0x89], &[3], &[0x84, 0x35], &[0x10, 0x27], &[0x07]]);
+        let mut part = Dspic::framed(0x20, DspicFraming::Registers);
+        let (events, _) = run(&mut part, &mut line, &[Order::SetVoltage(Volt(13.0)), Order::Enable, Order::Measure, Order::Feed]);
+        let writes: Vec<&[u8]> = line.written.iter().map(Vec::as_slice).collect();
+        assert_eq!(writes, [&[0][..], &[9, 1], &[8], &[2], &[4], &[9, 2], &[8]]);
+        let measured = Measured {
+            volt: Some(Volt(13.7)),
+            ampere: Some(Ampere(10.0)),
+            watt: Some(Volt(13.7) * Ampere(10.0)),
+            ..Measured::default()
+        };
+        assert!(
+            matches!(&events[..], [
+                Event::Done(Order::SetVoltage(_)), Event::Identified(_), Event::Done(Order::Enable), Event::Measured(m),
+                Event::Failed { order: Order::Feed, error: PowerError::Fault(_) },
+            ] if *m == measured),
+            "{events:?}"
+        );
+    }
+
+    #[test]
+    fn a_boot_loader_and_a_stranger_are_told_nothing_more() {
+        for (framing, answer) in [
+            (DspicFraming::LengthSum, &[5, 0x17, 0x86, 0, 0xa2][..]),
+            (DspicFraming::LengthSum, &[5, 0x17, 0x42, 0, 0x5e]),
+            (DspicFraming::Short, &[0x86]),
+            (DspicFraming::Registers, &[0x86]),
+        ] {
+            let mut line = Line::answering(&[answer]);
+            let orders = [Order::SetVoltage(Volt(13.0)), Order::Enable, Order::Feed];
+            let (events, _) = run(&mut Dspic::framed(0x20, framing), &mut line, &orders);
+            assert!(line.written.concat().len() <= 6, "{framing:?}: {:02x?}", line.written);
+            let refused = events.iter().filter(|e| matches!(e, Event::Failed { error: PowerError::Unfit(_), .. })).count();
+            let asked = if framing == DspicFraming::Registers { 3 } else { 4 };
+            assert_eq!(refused, asked, "{framing:?}: {events:?}");
+        }
     }
 
     #[test]
     fn a_wrong_answer_is_tried_three_times_a_second_apart() {
         let bad: &[u8] = &[5, 0x17, 0x89, 0, 0];
-        let (written, events, at) = run(&[bad, bad, bad], &[Order::Identify]);
+        let (written, events, at) = dspic(&[bad, bad, bad], &[Order::Identify]);
         assert_eq!(written.len(), 18);
         assert!(matches!(events[..], [Event::Failed { order: Order::Identify, error: PowerError::Answer(_) }]), "{events:?}");
         assert_eq!(at, Time::from_millis(2300));
-        let (_, events, _) = run(&[bad, &[5, 0x17, 0x88, 0, 0xa4]], &[Order::Identify]);
-        assert!(matches!(&events[..], [Event::Identified(what)] if what.ends_with("version 0x88")), "{events:?}");
+        let (_, events, _) = dspic(&[bad, &[5, 0x17, 0x88, 0, 0xa4]], &[Order::Identify]);
+        assert!(matches!(&events[..], [Event::Identified(what)] if what.contains("0x88")), "{events:?}");
     }
 
     #[test]
     fn off_does_not_wait_for_anything() {
-        let (mut bus, mut part) = (Recorder::answering(&[&[0x15, 1]]), Dspic::new(0x20));
+        let (mut line, mut part) = (Line::answering(&[VERSION_89, &[0x15, 1]]), Dspic::new(0x20));
+        run(&mut part, &mut line, &[Order::Identify]);
         part.order(Order::Feed);
-        part.turn(Time::ZERO, &mut bus, &mut NoLines);
+        part.turn(Time::from_secs(1), &mut line, &mut Line::default());
         part.order(Order::SetVoltage(Volt(13.0)));
         part.order(Order::Disable);
-        part.turn(Time::from_millis(1), &mut bus, &mut NoLines);
-        assert_eq!(bus.written.concat_bytes()[6..], [0x55, 0xaa, 5, 0x15, 0, 0, 0x1a]);
-        part.turn(Time::from_secs(1), &mut bus, &mut NoLines);
+        part.turn(Time::from_millis(1001), &mut line, &mut Line::default());
+        assert_eq!(line.written.concat()[12..], [0x55, 0xaa, 5, 0x15, 0, 0, 0x1a]);
+        part.turn(Time::from_secs(2), &mut line, &mut Line::default());
         assert!(matches!(part.next_event(), Some(Event::Done(Order::Disable))));
         assert_eq!(part.wake_at(), Time::NEVER);
     }
 
     #[test]
     fn repeated_orders_do_not_pile_up() {
-        let mut part = Dspic::new(0x20);
-        for _ in 0..1000 {
-            part.order(Order::Feed);
+        let mut line = Line::absent();
+        let (events, _) = run(&mut Dspic::new(0x20), &mut line, &[Order::Feed; 1000]);
+        assert!(
+            matches!(
+                events[..],
+                [
+                    Event::Failed { order: Order::Identify, error: PowerError::Bus(_) },
+                    Event::Failed { order: Order::Feed, error: PowerError::Unidentified }
+                ]
+            ),
+            "{events:?}"
+        );
+    }
+
+    #[test]
+    fn voltages_that_no_word_holds_are_refused() {
+        for v in [0.0, -1.0, 66.0, f64::NAN] {
+            let (written, events, _) = dspic(&[VERSION_89], &[Order::SetVoltage(Volt(v))]);
+            assert_eq!(written.len(), 6);
+            assert!(matches!(events.last(), Some(Event::Failed { error: PowerError::Range { .. }, .. })), "{events:?}");
         }
-        let mut bus = Recorder::absent();
-        let mut now = Time::ZERO;
-        let mut failed = 0;
-        while part.wake_at() != Time::NEVER {
-            now = now.max(part.wake_at());
-            part.turn(now, &mut bus, &mut NoLines);
-            failed += usize::from(matches!(part.next_event(), Some(Event::Failed { error: PowerError::Bus(_), .. })));
-        }
-        assert_eq!(failed, 1);
     }
 }

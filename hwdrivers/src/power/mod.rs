@@ -2,14 +2,20 @@
 //! with events, late: most of them talk in requests that take half a second, which [`exchange`] times. Not here: who feeds them
 //! and when, which voltage is safe, and the line that switches a supply on.
 
-pub mod apw12;
+pub mod apw;
+pub mod ds4432u;
 pub mod dspic;
 pub mod exchange;
+pub mod fixed;
+pub mod pic16;
+#[cfg(test)]
+pub(crate) mod testing;
+pub mod vid;
 
 pub use exchange::PowerError;
 
 use crate::bus::{Gpio, I2c};
-use model::{Ampere, Celsius, Time, Volt, Watt};
+use model::{Ampere, Celsius, RegulatorPart, SupplyPart, Time, Volt, Watt};
 use std::time::Duration;
 
 /// What a regulator or a supply can be told. What has no meaning for a part is done at once, without a word on the bus.
@@ -74,4 +80,26 @@ pub trait Power: Send {
     fn next_event(&mut self) -> Option<Event>;
     /// How often it wants [`Order::Feed`] while it is on; `None` where it stays on by itself.
     fn feed_period(&self) -> Option<Duration>;
+}
+
+/// The driver of a rail's regulator, where there is one for it.
+#[must_use]
+pub fn regulator(part: RegulatorPart) -> Option<Box<dyn Power>> {
+    Some(match part {
+        RegulatorPart::Dspic { address, framing } => Box::new(dspic::Dspic::framed(address, framing)),
+        RegulatorPart::Pic16 { address } => Box::new(pic16::Pic16::new(address)),
+        RegulatorPart::Ds4432u { address } => Box::new(ds4432u::Ds4432u::new(address)),
+        RegulatorPart::Tps546 { .. } => return None,
+        RegulatorPart::VidPulses { line } => Box::new(vid::Vid::new(line)),
+        RegulatorPart::Fixed | RegulatorPart::Supply => Box::new(fixed::Fixed::default()),
+    })
+}
+
+/// The driver of a supply.
+#[must_use]
+pub fn supply(part: SupplyPart) -> Box<dyn Power> {
+    match part {
+        SupplyPart::Apw { address, curve, kinds } => Box::new(apw::Apw::new(address, curve, kinds)),
+        SupplyPart::Fixed { .. } => Box::new(fixed::Fixed::default()),
+    }
 }

@@ -3,7 +3,7 @@
 //! Each is told what the host writes and gives what it reads; the world tells it the physics (a temperature, a turning fan) and
 //! asks it for its outputs (a duty, a voltage). Written from datasheets and captures, not from the drivers. Not here: heat.
 
-pub mod apw12;
+pub mod apw;
 pub mod dspic;
 pub mod emc2305;
 pub mod tmp75;
@@ -11,21 +11,21 @@ pub mod tmp75;
 use model::Time;
 
 /// What every part on the bus can do.
-pub(crate) trait Target: Send {
+pub trait Target: Send {
     /// Takes one write message.
     fn write(&mut self, now: Time, bytes: &[u8]);
     /// Fills one read message.
     fn read(&mut self, now: Time, buffer: &mut [u8]);
 }
 
-/// Finds the `55 AA length …` packets of dsPIC and APW12 in bytes that come one at a time. `length` counts itself, command,
+/// Finds the `55 AA length …` packets of a dsPIC in bytes that come one at a time. `length` counts itself, command,
 /// data and the two bytes of the sum.
 #[derive(Debug, Default)]
 pub(crate) struct Packets {
     pending: Vec<u8>,
 }
 
-/// Longest packet behind its preamble that either controller takes.
+/// Longest packet behind its preamble that it takes.
 const PACKET_LIMIT: usize = 16;
 
 impl Packets {
