@@ -40,6 +40,9 @@ pub mod raspberrypi;
 #[path = "../zynq_s9/mod.rs"]
 pub mod zynq_s9;
 
+pub mod table;
+pub mod wiring;
+
 use model::{ControlBoard, Product};
 
 /// Every product that can be bought and driven.

@@ -48,6 +48,10 @@ impl<'a> Machine<'a> {
         let product = board::PRODUCTS.iter().find(|p| p.name == device.product);
         let product: &'static Product =
             product.ok_or_else(|| device.place.problem(format!("'product': no product '{}'", device.product)))?;
+        let product = match &device.control_board {
+            Some(name) => board::wiring::on(product, name).map_err(|e| device.place.problem(format!("'control_board': {e}")))?,
+            None => product,
+        };
         let (told, needed) = (device.ttys.len(), product.hashboards.len());
         if told != needed {
             return Err(device.place.problem(format!("'ttys': {} has {needed} chains, here stand {told}", product.name)));

@@ -32,7 +32,10 @@ fn section(out: &mut String, fields: &[Field], indent: &str, first: &str) {
         match kind {
             Kind::Waits(_) => {}
             Kind::Value { shown, .. } => out.push_str(&line(format!("{start}{name}: {shown}"))),
-            Kind::Optional { shown } => out.push_str(&format!("{indent}# {doc}\n{indent}#{name}: {shown}\n")),
+            Kind::Optional { shown } => {
+                let within = if in_entry { "  " } else { "" };
+                out.push_str(&format!("{indent}{within}# {doc}\n{indent}{within}#{name}: {shown}\n"));
+            }
             Kind::Section(fields) => {
                 out.push_str(&line(format!("{start}{name}:")));
                 section(out, fields, &deeper, if in_entry { "" } else { first });

@@ -103,6 +103,11 @@ const DEVICE: &[Field] = &[
     required("ttys", "The serial line of each chain, chain 0 first.", "[/dev/ttyUSB0, /dev/ttyUSB1, /dev/ttyUSB2]"),
     required("i2c", "The bus of its sensors, fans and supply.", "/dev/i2c-0"),
     required("gpio", "The lines of reset, plug and supply.", "/dev/gpiochip0"),
+    field(
+        "control_board",
+        "What its hashboards are plugged into, where that is no PC or Raspberry Pi wired by hand; `otedama boards` lists them.",
+        Optional { shown: "beaglebone-s19" },
+    ),
     field("simulated", "Whether its chips are simulated; never guessed.", Value { default: Some("false"), shown: "true" }),
 ];
 

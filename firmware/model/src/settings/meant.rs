@@ -238,12 +238,21 @@ impl Reader<'_> {
         });
         let i2c = self.value(device, "i2c", path);
         let gpio = self.value(device, "gpio", path);
+        let control_board = self.optional(device, "control_board", text);
         let simulated = self.value(device, "simulated", boolean);
         let ttys: Vec<PathBuf> = ttys?;
         if let Some(twice) = ttys.iter().enumerate().find(|(i, t)| ttys[..*i].contains(t)) {
             self.note(device.at, format!("'ttys': {} stands there twice", twice.1.display()));
         }
-        Some(Device { product: product?, ttys, i2c: i2c?, gpio: gpio?, simulated: simulated?, place: device.place() })
+        Some(Device {
+            product: product?,
+            ttys,
+            i2c: i2c?,
+            gpio: gpio?,
+            control_board,
+            simulated: simulated?,
+            place: device.place(),
+        })
     }
 
     fn upstream(&mut self, upstream: &View<'_>) -> Option<Upstream> {

@@ -209,6 +209,8 @@ pub struct Device {
     pub i2c: PathBuf,
     /// The GPIO lines: a device, or the socket of a simulation.
     pub gpio: PathBuf,
+    /// The control board's name; `None` where hashboards are wired by hand, as the product's own data say.
+    pub control_board: Option<String>,
     /// Whether its chips are simulated. Never inferred.
     pub simulated: bool,
     /// Where it was said.

@@ -24,6 +24,15 @@ impl Held {
                 failed.push(format!("no product is called '{}'", device.product));
                 continue;
             };
+            // Settings that name an unknown control board start no child; its lines are not known either.
+            let product = match device.control_board.as_deref().map(|name| board::wiring::on(product, name)) {
+                Some(Ok(wired)) => wired,
+                Some(Err(e)) => {
+                    failed.push(e.to_string());
+                    continue;
+                }
+                None => product,
+            };
             match open::gpio(&device.gpio) {
                 Ok(mut gpio) => {
                     failed.extend(hold_lines(product, &mut *gpio));
@@ -147,6 +156,7 @@ mod tests {
             ttys: vec![],
             i2c: "/nonexistent/i2c".into(),
             gpio: "/dev/null".into(),
+            control_board: None,
             simulated: true,
             place: model::settings::Place::default(),
         };
