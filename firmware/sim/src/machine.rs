@@ -8,6 +8,7 @@ use crate::heat::{Air, BoardHeat, Load, Physics, STEP};
 use crate::parts::{Target, apw::Apw, dspic::Dspic, emc2305::Emc2305, tmp75::Tmp75};
 use crate::strain;
 use hwdrivers::bus::{BusError, Gpio, I2c, Message, Uart};
+use hwdrivers::chip::Scale;
 use model::{
     Baud, Celsius, FanPart, Megahertz, Percent, Product, RegulatorPart, Rpm, SensorPart, SensorPlace, SupplyPart, Time, Volt,
     Watt,
@@ -42,8 +43,6 @@ struct SimBoard {
     heat: BoardHeat,
     rail: Volt,
     plugged: bool,
-    /// What its chips bear of what chips usually do.
-    quality: f64,
     /// They were too hot once.
     burnt: bool,
 }
@@ -79,26 +78,18 @@ pub struct Buses {
 }
 
 impl World {
-    /// A machine that was just plugged in: supply off, resets held, fans still, air of 25 °C. `scale_bits` and `zero_bits` as
-    /// for [`SimChain::new`].
+    /// A machine that was just plugged in: supply off, resets held, fans still, air of 25 °C. `scale` as for
+    /// [`SimChain::new`].
     #[must_use]
-    pub fn new(product: &Product, seed: u64, scale_bits: u8, zero_bits: u8) -> World {
+    pub fn new(product: &Product, seed: u64, scale: Scale) -> World {
         let air = Air::new(usize::from(product.fans), product.limits.fan_full);
         let mut parts = BTreeMap::new();
         let mut boards = Vec::new();
         for (board, b) in product.hashboards.iter().enumerate() {
             let seed = seed.wrapping_mul(0x100).wrapping_add(board as u64);
-            let chain = SimChain::new(b.chain, seed, scale_bits, zero_bits);
+            let chain = SimChain::new(b.chain, seed, scale);
             let heat = BoardHeat::new(air.ambient);
-            boards.push(SimBoard {
-                chain,
-                chips: b.chain.chips,
-                heat,
-                rail: Volt(0.0),
-                plugged: true,
-                quality: 1.0,
-                burnt: false,
-            });
+            boards.push(SimBoard { chain, chips: b.chain.chips, heat, rail: Volt(0.0), plugged: true, burnt: false });
             for s in b.sensors {
                 if let SensorPart::Tmp75 { address } = s.part {
                     parts.insert(address, SimPart::Sensor { part: Tmp75::default(), board, place: s.place });
@@ -149,10 +140,7 @@ impl World {
             for b in &mut self.boards {
                 let load = Load { chips: b.chips, clock: b.chain.clock(), rail: b.rail, hashing: b.chain.hashing() };
                 b.heat.step(&self.physics, &load, &self.air);
-                b.chain.set_wrong(
-                    self.now,
-                    strain::wrong_permille(&self.product.limits, load.clock, b.rail, b.heat.chip, b.quality),
-                );
+                b.chain.set_heat(b.heat.chip);
                 if b.heat.chip > strain::BURNT && !b.burnt {
                     (b.burnt, b.chips) = (true, 0);
                     b.chain.cut(self.now, 0);
@@ -250,9 +238,17 @@ impl World {
 
     /// Gives a chain chips that bear only this part of the usual clock.
     pub fn weaken(&mut self, chain: usize, quality: f64) {
+        let now = self.now;
         if let Some(b) = self.boards.get_mut(chain) {
-            b.quality = quality;
+            b.chain.set_quality(now, quality);
         }
+    }
+
+    /// A chain and the time, to break or look at it. What a cut or a burnt board has lost is the world's own: see
+    /// [`World::cut_chain`].
+    pub fn chain(&mut self, chain: usize) -> Option<(&mut SimChain, Time)> {
+        let now = self.now;
+        self.boards.get_mut(chain).map(|b| (&mut b.chain, now))
     }
 
     /// Pulls a hashboard out: no power, no parts, plug line low.
@@ -472,6 +468,8 @@ impl Uart for SimUart {
 mod tests {
     use super::*;
 
+    const SCALE: Scale = Scale { zero_bits: 0, scale_bits: 36, stretch_bits: 0 };
+
     struct Bench {
         world: Arc<Mutex<World>>,
         buses: Buses,
@@ -479,7 +477,7 @@ mod tests {
 
     impl Bench {
         fn new() -> Bench {
-            let world = Arc::new(Mutex::new(World::new(&board::antminer_s19jpro::PRODUCT, 1, 36, 0)));
+            let world = Arc::new(Mutex::new(World::new(&board::antminer_s19jpro::PRODUCT, 1, SCALE)));
             let buses = buses(&world);
             Bench { world, buses }
         }

@@ -169,7 +169,8 @@ mod tests {
 
     /// A world whose first chain has power and runs.
     fn world() -> World {
-        let shared = std::sync::Arc::new(std::sync::Mutex::new(World::new(&board::antminer_s19jpro::PRODUCT, 1, 32, 0)));
+        let shared =
+            std::sync::Arc::new(std::sync::Mutex::new(World::new(&board::antminer_s19jpro::PRODUCT, 1, crate::real_time::SCALE)));
         let mut b = crate::buses(&shared);
         b.gpio.set(65, false).expect("a line");
         b.gpio.set(5, true).expect("a line");

@@ -59,7 +59,7 @@ impl RealTime {
     /// # Errors
     /// No pty can be had or the socket's path is taken.
     pub fn open(product: &Product, seed: u64, socket: &Path) -> Result<RealTime, RealTimeError> {
-        let world = Arc::new(Mutex::new(World::new(product, seed, SCALE.scale_bits, SCALE.zero_bits)));
+        let world = Arc::new(Mutex::new(World::new(product, seed, SCALE)));
         let lines = (0..product.hashboards.len()).map(PtyLine::open).collect::<Result<_, _>>()?;
         let socket = BenchSocket::open(socket)?;
         Ok(RealTime { buses: buses(&world), world, lines, socket, vhost_user: None, began: Instant::now() })

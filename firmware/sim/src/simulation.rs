@@ -165,7 +165,7 @@ impl Simulation {
     /// As for [`Simulation::new`].
     pub fn with_pools(scenario: Scenario, pools: u8) -> Result<Simulation, rig::OpenError> {
         let product = scenario.product;
-        let world = Arc::new(Mutex::new(World::new(product, scenario.seed, SCALE.scale_bits, SCALE.zero_bits)));
+        let world = Arc::new(Mutex::new(World::new(product, scenario.seed, SCALE)));
         let handles = buses(&world);
         let mut chains: Vec<Box<dyn Hand>> = Vec::new();
         for ((id, board), uart) in (0u8..).zip(product.hashboards).zip(handles.uarts) {
@@ -371,7 +371,7 @@ mod tests {
         let product = &board::antminer_s19jpro::PRODUCT;
         let scenario = Scenario { product, seed: 1, duration: Duration::ZERO };
         let mut watch = Simulation::new(scenario).expect("drivers for every part").watch;
-        let world = Arc::new(Mutex::new(World::new(product, 1, 36, 0)));
+        let world = Arc::new(Mutex::new(World::new(product, 1, SCALE)));
         let mut handles = buses(&world);
         let end = Time::from_secs(26);
         lock(&world).advance(end);

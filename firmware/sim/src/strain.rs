@@ -1,49 +1,73 @@
-//! What chips bear: how fast they can be clocked at a rail and a heat before their nonces are wrong, and the heat that ends them.
+//! What chips bear: how much of their work is lost at a clock, a voltage and a heat, and the heat that ends them.
 //!
-//! The shape is known (speed rises with the rail and falls with heat), the numbers are no chip's own: a board's limits lie well
-//! within them, so that a firmware which keeps to its board never meets them. Not here: who counts the errors.
+//! The shape is that of a factory's sweep of a real S21 board: a loss of 5 in 10,000 whatever the clock, doubling every 20 MHz
+//! above a knee. That the knee rises with the voltage and falls with heat is known, how much is inferred. Not here: who counts.
 
-use model::{Celsius, Limits, Megahertz, Volt};
+use model::{Celsius, Megahertz, Volt};
 
 /// Chips that were this hot once never answer again.
 pub const BURNT: Celsius = Celsius(150.0);
-/// The highest clock without an error, against the board's own limit, at the nominal rail and this heat.
-const MARGIN: f64 = 1.1376;
-const HEAT: Celsius = Celsius(80.0);
-/// What of it is lost with each degree above.
+/// What is lost at any clock: nonces that never come.
+pub const FLAT_LOSS: f64 = 5e-4;
+/// So much more clock doubles the loss.
+const DOUBLES: Megahertz = Megahertz(20.0);
+/// Chips of the sweep had about this heat; what of the knee is lost with each degree above.
+const HEAT: Celsius = Celsius(65.0);
 const LOST_A_DEGREE: f64 = 0.001;
-/// How far above it, as a part of it, every nonce is wrong.
-const ALL_WRONG: f64 = 0.2;
 
-/// How many of a thousand nonces are wrong, of chips that bear this part of what chips usually do.
-#[must_use]
-pub fn wrong_permille(limits: &Limits, clock: Megahertz, rail: Volt, chip: Celsius, quality: f64) -> u16 {
-    if clock.0 <= 0.0 || rail.0 <= 0.0 {
-        return 0;
+/// Up to where a chip loses no more than always.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Bears {
+    /// MHz.
+    pub knee: f64,
+    /// Volts across one chip, at which the knee is there.
+    pub volt: f64,
+    /// Below this the chip is off.
+    pub least_volt: f64,
+}
+
+impl Bears {
+    /// The part of its work that a chip loses, 0 to 1; `quality` is its own part of the usual knee. What is above
+    /// [`FLAT_LOSS`] comes as wrong nonces.
+    #[must_use]
+    pub fn loss(&self, clock: Megahertz, chip: Volt, heat: Celsius, quality: f64) -> f64 {
+        let cooler = (1.0 - LOST_A_DEGREE * (heat.0 - HEAT.0).max(0.0)).max(0.1);
+        let knee = quality * self.knee * chip.0 / self.volt * cooler;
+        let above = (clock.0 - knee).max(0.0);
+        (FLAT_LOSS * (above / DOUBLES.0).exp2()).min(1.0)
     }
-    let cooler = (1.0 - LOST_A_DEGREE * (chip.0 - HEAT.0).max(0.0)).max(0.1);
-    let borne = quality * MARGIN * limits.clock_max.0 * rail.0 / limits.rail_nominal.0 * cooler;
-    let beyond = clock.0 / borne - 1.0;
-    (beyond / ALL_WRONG * 1000.0).clamp(0.0, 1000.0) as u16
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const S21: Bears = Bears { knee: 455.0, volt: 13.6 / 12.0, least_volt: 0.9 };
+
     #[test]
-    fn a_boards_own_limits_are_borne_and_more_is_not() {
-        for p in board::PRODUCTS {
-            let l = p.limits;
-            assert_eq!(wrong_permille(&l, l.clock_max, l.rail_nominal, l.danger, 1.0), 0, "{}", p.name);
-            assert!(l.danger.0 + 20.0 < BURNT.0, "{}", p.name);
+    fn the_loss_is_that_of_the_factorys_sweep() {
+        for (clock, good) in [
+            (400.0, 0.99951),
+            (425.0, 0.99952),
+            (450.0, 0.99946),
+            (456.0, 0.99944),
+            (463.0, 0.9994),
+            (469.0, 0.99928),
+            (475.0, 0.99911),
+        ] {
+            let loss = S21.loss(Megahertz(clock), Volt(S21.volt), Celsius(63.0), 1.0);
+            assert!((loss - (1.0 - good)).abs() < 1.5e-4, "{clock} MHz: {loss}");
         }
-        let l = board::antminer_s19jpro::PRODUCT.limits;
-        let wrong = |clock, rail, chip| wrong_permille(&l, Megahertz(clock), Volt(rail), Celsius(chip), 1.0);
-        assert_eq!(wrong(0.0, 13.2, 80.0), 0);
-        assert_eq!((wrong(525.0, 12.0, 80.0), wrong(620.0, 13.2, 40.0)), (0, 0));
-        assert!((490..=510).contains(&wrong(682.0, 13.2, 80.0)));
-        assert!(wrong(620.0, 13.2, 100.0) > 0 && wrong(620.0, 12.0, 80.0) > 400);
-        assert_eq!(wrong(900.0, 13.2, 80.0), 1000);
+    }
+
+    #[test]
+    fn less_voltage_more_heat_and_worse_chips_lose_more() {
+        let loss = |clock, part: f64, heat, quality| S21.loss(Megahertz(clock), Volt(S21.volt * part), Celsius(heat), quality);
+        let usual = loss(475.0, 1.0, 60.0, 1.0);
+        assert!(loss(475.0, 0.95, 60.0, 1.0) > 2.0 * usual);
+        assert!(loss(475.0, 1.0, 90.0, 1.0) > 1.3 * usual);
+        assert!(loss(475.0, 1.0, 60.0, 0.95) > 2.0 * usual);
+        assert!(loss(475.0, 1.1, 60.0, 1.0) <= FLAT_LOSS);
+        assert!((loss(900.0, 1.0, 60.0, 1.0) - 1.0).abs() < 1e-12);
     }
 }

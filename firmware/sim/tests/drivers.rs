@@ -24,7 +24,7 @@ struct Bench {
 
 impl Bench {
     fn new() -> Bench {
-        let world = Arc::new(Mutex::new(World::new(&board::antminer_s19jpro::PRODUCT, 1, SCALE.scale_bits, SCALE.zero_bits)));
+        let world = Arc::new(Mutex::new(World::new(&board::antminer_s19jpro::PRODUCT, 1, SCALE)));
         let buses = buses(&world);
         Bench {
             world,

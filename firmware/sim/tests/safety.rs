@@ -206,14 +206,14 @@ fn a_chain_that_falls_silent_is_named_restarted_and_alone() {
 #[test]
 fn wrong_nonces_of_weak_chips_are_counted_and_none_reaches_the_pool() {
     let mut b = Bench::warm(1);
-    lock(b.0.world()).weaken(1, 0.82);
+    lock(b.0.world()).weaken(1, 0.585);
     b.run(600);
     let errors: Vec<u64> = b.0.rig().status(b.0.now()).chains.iter().map(|c| c.hardware_errors).collect();
     // About one of six of some 1200.
     assert!(errors[1] > 50 && errors[0] == 0 && errors[2] == 0, "{errors:?}");
     let shown: Vec<_> = b.0.rig().faults().iter().map(|f| (f.code, f.place.as_str())).collect();
     assert_eq!((b.0.hashing(), shown), (3, vec![(FaultCode::HardwareErrors, "chain 1")]));
-    lock(b.0.world()).weaken(1, 0.6);
+    lock(b.0.world()).weaken(1, 0.45);
     b.until(400, "nonces that are all wrong are none", |s| has(s, FaultCode::ChainSlow) || has(s, FaultCode::ChainSilent));
     let report = b.0.report();
     assert_eq!((report.rejected, report.duplicates), (0, 0));

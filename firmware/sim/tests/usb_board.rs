@@ -23,7 +23,7 @@ struct Plugged {
 
 impl Plugged {
     fn new(firmware: Firmware) -> Plugged {
-        let world = Arc::new(Mutex::new(World::new(&board::antminer_s19jpro::PRODUCT, 1, 32, 0)));
+        let world = Arc::new(Mutex::new(World::new(&board::antminer_s19jpro::PRODUCT, 1, sim::real_time::SCALE)));
         let mut buses = buses(&world);
         let usb = UsbBoard::open(firmware).expect("a pty");
         let path = PathBuf::from(usb.path());

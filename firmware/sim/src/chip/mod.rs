@@ -1,24 +1,30 @@
-//! A chain of BM1362 that is not there: a machine of bytes that answers as documented and really hashes.
+//! A chain of Bitmain chips that is not there: a machine of bytes that answers as documented and really hashes.
 //!
-//! Registers are kept once for what was broadcast and per chip for what differs, so 126 chips cost little. Two simplifications:
-//! the walk follows the clock that was broadcast, and bytes to the chips take no time on the line (bytes from them do).
-//! Not here: heat and supply (`heat`, `machine`), damage to the line (wrappers of the bus do that).
+//! One table (`facts`) says what each model is; each chip has its own address, registers, clock, heat, quality and damage, and
+//! walks its own part of every job. Two simplifications: the sweep deadline and the line's rate are those that were broadcast,
+//! and bytes to the chips take no time on the line (bytes from them do). Not here: heat and supply (`heat`, `machine`).
 
+mod clocking;
+mod facts;
+mod fault;
 mod frame;
+mod line;
+mod sense;
 mod sweep;
+mod work;
 
-use frame::{Frame, JobFrame, Parser, To};
-use model::{Baud, ChainLayout, ChipModel, Megahertz, Time, Volt};
-use std::collections::{BTreeMap, VecDeque};
+use clocking::Pll;
+use facts::Facts;
+use fault::Faults;
+use frame::{JobFrame, Parser};
+use hwdrivers::chip::Scale;
+use model::{Baud, Celsius, ChainLayout, Megahertz, Time, Volt};
+use sense::Hung;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::time::Duration;
-use sweep::Walk;
+use sweep::{Step, Walk, mix};
 
-pub use sweep::SMALL_CORES;
-
-/// The crystal of every board of the family, MHz.
-const CRYSTAL: u64 = 25;
-/// Chips run above this rail: 42 domains of 0.25 V.
-pub const RAIL_MIN: Volt = Volt(10.5);
 /// A PLL reports its lock after this.
 const LOCK: Duration = Duration::from_millis(1);
 /// Host and chip understand each other up to this difference of rates, per thousand.
@@ -27,28 +33,46 @@ const BAUD_TOLERANCE: u64 = 50;
 const OUTPUT_LIMIT: usize = 64 * 1024;
 /// What a UART makes of a line at another rate: runs of equal bits. Never a preamble.
 const GARBAGE: [u8; 8] = [0x00, 0x80, 0xc0, 0xe0, 0xf0, 0xf8, 0xfe, 0xff];
+/// Chips of one batch differ: most knees lie within this part of the usual one, up or down.
+const SPREAD: f64 = 0.03;
 
 mod register {
     pub(super) const CHIP_ID: u8 = 0x00;
     pub(super) const PLL: u8 = 0x08;
-    pub(super) const HASH_COUNTING: u8 = 0x10;
+    pub(super) const NONCE_OFFSET: u8 = 0x0c;
+    pub(super) const SWEEP: u8 = 0x10;
     pub(super) const TICKET: u8 = 0x14;
     pub(super) const MISC: u8 = 0x18;
-    pub(super) const BAUD: u8 = 0x28;
-    pub(super) const VERSION: u8 = 0xa4;
+    pub(super) const FAST_UART: u8 = 0x28;
+    pub(super) const NONCE_ERRORS: u8 = 0x4c;
+    pub(super) const PLL3: u8 = 0x68;
+    pub(super) const QUARTER_HASHES: u8 = 0x88;
+    pub(super) const HASHES: u8 = 0x8c;
+    pub(super) const ROLLING: u8 = 0xa4;
+    pub(super) const THERMOMETER: u8 = 0xb0;
+    pub(super) const HEAT: u8 = 0xb4;
+    pub(super) const CONVERTER: u8 = 0xb8;
+    pub(super) const VOLTAGE: u8 = 0xbd;
+    /// The BM1387 keeps these elsewhere.
+    pub(super) const PLL_1387: u8 = 0x0c;
+    pub(super) const SWEEP_1387: u8 = 0x14;
+    pub(super) const TICKET_1387: u8 = 0x18;
+    pub(super) const MISC_1387: u8 = 0x1c;
 }
 
-/// Values after reset of the registers that do not read 0.
-const RESET_VALUES: [(u8, u32); 7] = [
-    (register::CHIP_ID, 0x1362_0300),
-    (register::PLL, 0x4054_0165),
-    (register::MISC, 0x0000_c100),
-    (register::BAUD, 0x0130_1a00),
-    (0x2c, 0x000f_0000),
-    (0x58, 0x0001_2111),
-    (register::VERSION, 0x0000_ffff),
-];
+/// What a chip is whatever its registers hold: a reset changes nothing of it.
+#[derive(Clone, Copy, Debug)]
+struct Body {
+    /// Its part of the usual knee.
+    quality: f64,
+    heat: Celsius,
+    /// Says nothing and hashes nothing.
+    dead: bool,
+    /// Of a thousand nonces so many are wrong, beside those that clock and heat make wrong.
+    wrong: u16,
+}
 
+/// What a chip has been told, and where it stands.
 #[derive(Clone, Debug, Default)]
 struct Chip {
     address: u8,
@@ -56,87 +80,97 @@ struct Chip {
     waiting: bool,
     /// Registers in which it differs from the others.
     own: BTreeMap<u8, u32>,
-}
-
-/// A whole ratio of the crystal: multiplied by `feedback`, divided by `divider`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Pll {
-    feedback: u64,
-    divider: u64,
-}
-
-impl Pll {
-    /// What a PLL word asks for, where a BM1362 can lock to it (feedback 16 to 250, oscillator 2000 to 3200 MHz).
-    fn decode(word: u32) -> Option<Pll> {
-        let field = |shift: u32, bits: u32| u64::from(word >> shift) & ((1 << bits) - 1);
-        let (feedback, reference) = (field(16, 12), field(8, 6));
-        let divider = reference * (field(4, 3) + 1) * (field(0, 3) + 1);
-        let oscillator = (CRYSTAL * feedback).checked_div(reference)?;
-        let good = word >> 30 & 1 == 1 && (16..=250).contains(&feedback) && (2000..=3200).contains(&oscillator);
-        good.then_some(Pll { feedback, divider })
-    }
+    /// `None` where it cannot lock: then it says and does nothing.
+    pll: Option<Pll>,
+    locked_at: Time,
+    /// Its way through the job; `None` while it has none.
+    walk: Option<Walk>,
+    /// When its job came, ns; moved where an epoch became longer or shorter, so that its part that is gone stays the same.
+    from: i64,
+    step: Step,
+    /// Another chip in front of it searches the same place.
+    twin: bool,
+    /// Hashes until `settled`, and the bad ones of them.
+    hashed: f64,
+    bad: f64,
+    settled: Time,
+    senses: sense::Senses,
 }
 
 /// A simulated chain of chips.
 #[derive(Debug)]
 pub struct SimChain {
     layout: ChainLayout,
+    facts: &'static Facts,
     seed: u64,
-    scale_bits: u8,
-    zero_bits: u8,
+    scale: Scale,
     volts: Volt,
     held: bool,
-    /// Of a thousand nonces so many are wrong.
-    wrong: u16,
+    /// What all its chips bear of what chips usually do.
+    quality: f64,
     now: Time,
+    bodies: Vec<Body>,
+    /// As many as the line reaches, where nothing is dead.
     chips: Vec<Chip>,
     shared: BTreeMap<u8, u32>,
-    locked_at: Time,
+    baud: Baud,
     parser: Parser,
     job: Option<JobFrame>,
-    /// Candidates tested of this job, and the part of the next one that is done.
-    tested: u64,
-    progress: u128,
+    /// Cores that jobs have opened, where the model wants that.
+    opened: u64,
+    /// Their clocks: the mean and the highest.
+    clocks: (Megahertz, Megahertz),
+    /// When each chip's next candidate is tested, ns.
+    due: BinaryHeap<Reverse<(i64, usize)>>,
     hashes_tested: u64,
     hashes_repeated: u64,
     line_free: Time,
     /// Bytes on their way to the host: when each is there and at what rate it was sent.
     output: VecDeque<(Time, u8, Baud)>,
-    noise: u64,
+    faults: Faults,
+    hung: Vec<Hung>,
+    /// Dice of the line.
+    dice: u64,
 }
 
 impl SimChain {
-    /// A chain without power whose reset is held. `zero_bits` and `scale_bits` are the two numbers of simulated work: leading
-    /// zero bits built into the chip (0 or 32), and that every 2^scale-th candidate is tested.
+    /// A chain without power whose reset is held. `scale` is how its work is simulated, the same numbers as the driver's.
     ///
     /// # Panics
-    /// Where `zero_bits` is above 32 or `scale_bits` above 48: both are the program's own numbers.
+    /// Where its zero bits are above 32, its scale above 48 or its stretch above 16, or the chip has no serial chain: all are the
+    /// program's own.
     #[must_use]
-    pub fn new(layout: ChainLayout, seed: u64, scale_bits: u8, zero_bits: u8) -> SimChain {
-        assert!(zero_bits <= 32, "chips have 32 zero bits at most");
-        assert!(scale_bits <= 48, "an epoch has fewer than 2^48 candidates");
-        assert_eq!(layout.chip, ChipModel::Bm1362, "the only chip that is simulated");
+    pub fn new(layout: ChainLayout, seed: u64, scale: Scale) -> SimChain {
+        assert!(scale.zero_bits <= 32, "chips have 32 zero bits at most");
+        assert!(scale.scale_bits <= 48, "an epoch has fewer than 2^48 candidates");
+        assert!(scale.stretch_bits <= 16, "a job lasts seconds at most");
+        let facts = facts::facts(layout.chip).expect("only chips with a serial chain are asked for");
+        let body = |chip: u8| Body { quality: spread(seed, chip), heat: Celsius(25.0), dead: false, wrong: 0 };
         let mut chain = SimChain {
             layout,
+            facts,
             seed,
-            scale_bits,
-            zero_bits,
+            scale,
             volts: Volt(0.0),
             held: true,
-            wrong: 0,
+            quality: 1.0,
             now: Time::ZERO,
-            chips: Vec::new(),
+            bodies: (0..layout.chips).map(body).collect(),
+            chips: vec![Chip::default(); usize::from(layout.chips)],
             shared: BTreeMap::new(),
-            locked_at: Time::ZERO,
-            parser: Parser::default(),
+            baud: Baud(0),
+            parser: Parser::new(facts.framing, facts.job),
             job: None,
-            tested: 0,
-            progress: 0,
+            opened: 0,
+            clocks: (Megahertz(0.0), Megahertz(0.0)),
+            due: BinaryHeap::new(),
             hashes_tested: 0,
             hashes_repeated: 0,
             line_free: Time::ZERO,
             output: VecDeque::new(),
-            noise: seed,
+            faults: Faults::default(),
+            hung: Vec::new(),
+            dice: seed,
         };
         chain.reset();
         chain
@@ -151,42 +185,53 @@ impl SimChain {
         }
     }
 
-    /// Sets the rail; below [`RAIL_MIN`] the chips are off and forget everything.
+    /// Sets the rail; where a chip's part of it is too low, all are off and forget everything.
     pub fn set_power(&mut self, now: Time, volts: Volt) {
         self.advance(now);
         let before = self.powered();
+        if volts != self.volts {
+            self.settle();
+        }
         self.volts = volts;
         if self.powered() != before {
             self.reset();
         }
     }
 
-    /// Sets how many of a thousand nonces are wrong: chips that are asked too much still answer.
-    pub fn set_wrong(&mut self, now: Time, permille: u16) {
-        if permille != self.wrong {
-            self.advance(now);
-            self.wrong = permille;
-        }
+    /// Sets the heat of every chip.
+    pub fn set_heat(&mut self, heat: Celsius) {
+        self.bodies.iter_mut().for_each(|b| b.heat = heat);
     }
 
-    /// Cuts the chain behind this many chips (all of them again where it is as many as the layout says or more).
-    pub fn cut(&mut self, now: Time, chips: u8) {
-        self.advance(now);
-        self.layout.chips = chips;
-        self.chips.resize(usize::from(chips), Chip::default());
+    /// Sets the heat of one domain's chips.
+    pub fn set_domain_heat(&mut self, domain: u8, heat: Celsius) {
+        let chips = self.domain(domain);
+        self.bodies[chips].iter_mut().for_each(|b| b.heat = heat);
+    }
+
+    /// Sets the heat of one chip.
+    pub fn set_chip_heat(&mut self, chip: u8, heat: Celsius) {
+        if let Some(b) = self.bodies.get_mut(usize::from(chip)) {
+            b.heat = heat;
+        }
     }
 
     /// Bytes from the host, sent at its rate: at a rate too far from the chips' they are lost.
     pub fn tell_bytes(&mut self, now: Time, host_baud: Baud, bytes: &[u8]) {
         self.advance(now);
+        let mut told = false;
         for byte in bytes {
-            if !self.listens() || !alike(host_baud, self.baud()) {
+            if !self.listens() || !alike(host_baud, self.baud) {
                 self.parser.clear();
-                return;
+                break;
             }
-            if let Some(frame) = self.parser.tell(*byte) {
-                self.obey(frame);
+            let Some(byte) = self.damage_in(*byte) else { continue };
+            if let Some(frame) = self.parser.tell(byte) {
+                told |= self.obey(frame);
             }
+        }
+        if told {
+            self.plan();
         }
     }
 
@@ -196,47 +241,48 @@ impl SimChain {
         let mut count = 0;
         while count < buffer.len() && self.output.front().is_some_and(|(at, ..)| *at <= now) {
             let Some((_, byte, sent_at)) = self.output.pop_front() else { break };
-            buffer[count] = if alike(host_baud, sent_at) {
-                byte
-            } else {
-                self.noise = sweep::mix(self.noise ^ u64::from(byte));
-                GARBAGE[(self.noise % 8) as usize]
-            };
+            buffer[count] =
+                if alike(host_baud, sent_at) { byte } else { GARBAGE[(self.roll() ^ u64::from(byte)) as usize % GARBAGE.len()] };
             count += 1;
         }
         count
     }
 
-    /// Lets time pass: every candidate until `now` is tested, and what passes the ticket is put on the line.
-    pub fn advance(&mut self, now: Time) {
-        let from = self.now.max(self.locked_at);
-        self.now = self.now.max(now);
-        let Some((walk, pll)) = self.walk() else { return };
-        let Some(job) = self.job.take() else { return };
-        let a_micro = u128::from(CRYSTAL * pll.feedback * walk.chips * SMALL_CORES);
-        let a_candidate = u128::from(pll.divider) << self.scale_bits;
-        self.progress += self.now.since(from).as_micros() * a_micro;
-        while self.progress >= a_candidate {
-            self.progress -= a_candidate;
-            let late = u64::try_from(self.progress / a_micro).unwrap_or(u64::MAX);
-            let at = Time::from_micros(self.now.micros().saturating_sub(late));
-            self.test(&job, &walk, at);
-            self.tested += 1;
-        }
-        self.job = Some(job);
-    }
-
-    /// The clock of the chips; 0 where they have no power, are in reset or cannot lock.
+    /// The clock of the chips, on average; 0 where they have no power, are in reset or cannot lock.
     #[must_use]
     pub fn clock(&self) -> Megahertz {
-        let pll = if self.listens() { self.pll() } else { None };
-        Megahertz(pll.map_or(0.0, |p| (CRYSTAL * p.feedback) as f64 / p.divider as f64))
+        if self.listens() { self.clocks.0 } else { Megahertz(0.0) }
     }
 
-    /// Whether the chips work on a job.
+    /// The fastest chip's clock.
+    #[must_use]
+    pub fn fastest(&self) -> Megahertz {
+        if self.listens() { self.clocks.1 } else { Megahertz(0.0) }
+    }
+
+    /// The clock of one chip; 0 as for [`SimChain::clock`], and where the line does not reach it.
+    #[must_use]
+    pub fn chip_clock(&self, chip: u8) -> Megahertz {
+        let chip = if self.listens() { self.chips[..self.reach()].get(usize::from(chip)) } else { None };
+        Megahertz(chip.and_then(|c| c.pll).map_or(0.0, Pll::mhz))
+    }
+
+    /// Whether any chip works on a job.
     #[must_use]
     pub fn hashing(&self) -> bool {
-        self.job.is_some() && self.walk().is_some()
+        !self.due.is_empty()
+    }
+
+    /// The heat of a chip; `None` where the layout has no such chip.
+    #[must_use]
+    pub fn chip_heat(&self, chip: u8) -> Option<Celsius> {
+        self.bodies.get(usize::from(chip)).map(|b| b.heat)
+    }
+
+    /// The part of the usual knee that this chip bears, its chain's part included.
+    #[must_use]
+    pub fn chip_quality(&self, chip: u8) -> Option<f64> {
+        self.bodies.get(usize::from(chip)).map(|b| b.quality * self.quality)
     }
 
     /// How many candidates were really hashed.
@@ -245,14 +291,20 @@ impl SimChain {
         self.hashes_tested
     }
 
-    /// How many of them were tested before on the same job: the epoch was over and no new work had come.
+    /// How many of them were tested before on the same job: the epoch was over and no new work had come, or a sweep ran into
+    /// another chip's part.
     #[must_use]
     pub fn hashes_repeated(&self) -> u64 {
         self.hashes_repeated
     }
 
+    /// Volts across one chip.
+    fn chip_volts(&self) -> Volt {
+        Volt(self.volts.0 / f64::from(self.layout.domains.max(1)))
+    }
+
     fn powered(&self) -> bool {
-        self.volts >= RAIL_MIN
+        self.chip_volts().0 >= self.facts.bears.least_volt
     }
 
     fn listens(&self) -> bool {
@@ -260,143 +312,61 @@ impl SimChain {
     }
 
     fn reset(&mut self) {
-        self.chips = vec![Chip::default(); usize::from(self.layout.chips)];
-        self.shared = BTreeMap::from(RESET_VALUES);
-        self.locked_at = self.now + LOCK;
+        self.shared = self.facts.reset.iter().copied().collect();
+        self.shared.insert(register::CHIP_ID, self.facts.id);
+        let pll = self.facts.pll.decode(self.shared(self.facts.pll.register));
+        let fresh = Chip { pll, locked_at: self.now + LOCK, settled: self.now, ..Chip::default() };
+        self.chips.fill(fresh);
+        self.baud = self.facts.baud.rate(|r| self.shared(r)).expect("every model has a rate after reset");
         self.parser.clear();
-        self.job = None;
+        (self.job, self.opened) = (None, 0);
+        self.due.clear();
         self.output.clear();
         self.line_free = self.now;
+        self.look_at_clocks();
+    }
+
+    /// Brings what is told of the clocks to where they are.
+    fn look_at_clocks(&mut self) {
+        let clocks: Vec<f64> = self.chips[..self.reach()].iter().map(|c| c.pll.map_or(0.0, Pll::mhz)).collect();
+        let top = clocks.iter().copied().fold(0.0, f64::max);
+        let low = clocks.iter().copied().fold(top, f64::min);
+        // A sum's rounding would make of 525 MHz a little more.
+        let mean = if low < top { clocks.iter().sum::<f64>() / clocks.len() as f64 } else { top };
+        self.clocks = (Megahertz(mean), Megahertz(top));
     }
 
     fn shared(&self, register: u8) -> u32 {
         self.shared.get(&register).copied().unwrap_or(0)
     }
 
-    fn pll(&self) -> Option<Pll> {
-        Pll::decode(self.shared(register::PLL))
-    }
-
-    fn baud(&self) -> Baud {
-        Baud((CRYSTAL as u32 * 1_000_000) / (8 * ((self.shared(register::BAUD) >> 8 & 0xff) + 1)))
+    fn register(&self, chip: &Chip, register: u8) -> u32 {
+        chip.own.get(&register).copied().unwrap_or_else(|| self.shared(register))
     }
 
     /// The mask of version rolling, where it is on: it also makes replies two bytes longer.
-    fn rolling(&self) -> Option<u16> {
-        let word = self.shared(register::VERSION);
-        (word >> 31 == 1).then_some(word as u16)
+    fn rolling(&self, chip: &Chip) -> Option<u16> {
+        let word = self.register(chip, register::ROLLING);
+        (self.facts.job == facts::JobKind::Header && word >> 31 == 1).then_some(word as u16)
     }
 
-    /// How the chips walk now; `None` where anything is missing that they need for it.
-    fn walk(&self) -> Option<(Walk, Pll)> {
-        let (pll, ticks) = (self.pll()?, u64::from(self.shared(register::HASH_COUNTING)));
-        // Bits 31-28 let quarters of a BM1370's cores report. On a BM1362 the stock firmware sets three of them and gets every
-        // core's nonces, so any of them opens all here.
-        let reports = self.shared(register::MISC) >> 28 != 0;
-        let chips = self.chips.len() as u64;
-        (self.listens() && reports && ticks > 0 && chips > 0).then(|| {
-            let batch = (ticks * pll.feedback / pll.divider).max(1);
-            let batches = sweep::batches(self.rolling());
-            (Walk { chips, batch, batches, scale: u32::from(self.scale_bits), seed: self.seed }, pll)
-        })
+    /// The chips of a domain.
+    fn domain(&self, domain: u8) -> std::ops::Range<usize> {
+        let size = usize::from(self.layout.chips / self.layout.domains.max(1)).max(1);
+        let start = (usize::from(domain) * size).min(self.bodies.len());
+        start..(start + size).min(self.bodies.len())
     }
 
-    fn test(&mut self, job: &JobFrame, walk: &Walk, at: Time) {
-        self.hashes_tested += 1;
-        self.hashes_repeated += u64::from(self.tested >= walk.epoch());
-        let candidate = walk.candidate(self.tested);
-        let nonce = candidate.nonce(self.chips[candidate.chip].address);
-        let mask = self.rolling();
-        let counter = candidate.version_counter(mask);
-        let mut header = job.header;
-        let base = u32::from_le_bytes([header[0], header[1], header[2], header[3]]);
-        let version = base & !(u32::from(mask.unwrap_or(0)) << 13) | u32::from(counter) << 13;
-        header[..4].copy_from_slice(&version.to_le_bytes());
-        let ticket = self.shared(register::TICKET);
-        let zero_bits = u32::from(self.zero_bits);
-        let Some(zeros) = sweep::passes(&sweep::hash(&header, nonce), zero_bits, ticket) else { return };
-        let excess = zeros.saturating_sub(zero_bits + ticket.count_ones());
-        let dice = sweep::mix(self.seed ^ self.hashes_tested);
-        let nonce = if dice % 1000 < u64::from(self.wrong) { nonce ^ 1 } else { nonce };
-        let id = job.id & 0xf8 | candidate.small as u8;
-        self.send(at, &frame::nonce_reply(nonce, (2 * excess).min(255) as u8, id, mask.map(|_| counter)));
+    fn roll(&mut self) -> u64 {
+        self.dice = mix(self.dice);
+        self.dice
     }
+}
 
-    /// Puts a frame on the line behind those that are on it already; a frame that does not fit is lost whole.
-    fn send(&mut self, at: Time, bytes: &[u8]) {
-        if self.output.len() + bytes.len() > OUTPUT_LIMIT {
-            return;
-        }
-        let baud = self.baud();
-        let start = self.line_free.max(at);
-        let after = |n: usize| start + Duration::from_micros(10_000_000 * n as u64 / u64::from(baud.0));
-        self.output.extend(bytes.iter().enumerate().map(|(i, b)| (after(i + 1), *b, baud)));
-        self.line_free = after(bytes.len());
-    }
-
-    fn obey(&mut self, frame: Frame) {
-        match frame {
-            Frame::Inactive => self.chips.iter_mut().for_each(|c| c.waiting = true),
-            Frame::SetAddress(address) => {
-                if let Some(chip) = self.chips.iter_mut().find(|c| c.waiting) {
-                    (chip.address, chip.waiting) = (address, false);
-                }
-            }
-            Frame::Read { to, register } => self.read(to, register),
-            Frame::Write { to, register, value } => self.write(to, register, value),
-            Frame::Job(job) => {
-                self.job = Some(job);
-                (self.tested, self.progress) = (0, 0);
-            }
-        }
-    }
-
-    fn read(&mut self, to: To, register: u8) {
-        let long = self.rolling().is_some();
-        let replies: Vec<_> = self
-            .chips
-            .iter()
-            .filter(|c| to == To::All || to == To::One(c.address))
-            .map(|c| frame::register_reply(self.value(c, register), c.address, register, long))
-            .collect();
-        for r in replies {
-            self.send(self.now, &r);
-        }
-    }
-
-    fn value(&self, chip: &Chip, register: u8) -> u32 {
-        let value = chip.own.get(&register).copied().unwrap_or_else(|| self.shared(register));
-        match register {
-            register::CHIP_ID => value & !0xff | u32::from(chip.address),
-            register::PLL if Pll::decode(value).is_some() && self.now >= self.locked_at => value | 1 << 31,
-            _ => value,
-        }
-    }
-
-    fn write(&mut self, to: To, register: u8, value: u32) {
-        let value = match register {
-            register::CHIP_ID => return,
-            register::PLL => value & !(1 << 31),
-            _ => value,
-        };
-        match to {
-            To::All => {
-                if register == register::PLL && value != self.shared(register) {
-                    self.progress = 0;
-                    self.locked_at = self.now + LOCK;
-                }
-                self.shared.insert(register, value);
-                for c in &mut self.chips {
-                    c.own.remove(&register);
-                }
-            }
-            To::One(address) => {
-                for c in self.chips.iter_mut().filter(|c| c.address == address) {
-                    c.own.insert(register, value);
-                }
-            }
-        }
-    }
+/// A chip's part of the usual knee: the mean of four throws, which is nearly a normal spread.
+fn spread(seed: u64, chip: u8) -> f64 {
+    let throws = (0..4).map(|i| mix(mix(seed ^ 0x9b1d) ^ (u64::from(chip) << 8 | i)) as f64 / u64::MAX as f64);
+    1.0 + SPREAD * (throws.sum::<f64>() - 2.0)
 }
 
 fn alike(a: Baud, b: Baud) -> bool {

@@ -9,6 +9,7 @@ pub mod emc2305;
 pub mod tmp75;
 
 use model::Time;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// What every part on the bus can do.
 pub trait Target: Send {
@@ -16,6 +17,16 @@ pub trait Target: Send {
     fn write(&mut self, now: Time, bytes: &[u8]);
     /// Fills one read message.
     fn read(&mut self, now: Time, buffer: &mut [u8]);
+}
+
+/// A part that hangs on a chip and is felt by the world.
+impl<T: Target> Target for Arc<Mutex<T>> {
+    fn write(&mut self, now: Time, bytes: &[u8]) {
+        self.lock().unwrap_or_else(PoisonError::into_inner).write(now, bytes);
+    }
+    fn read(&mut self, now: Time, buffer: &mut [u8]) {
+        self.lock().unwrap_or_else(PoisonError::into_inner).read(now, buffer);
+    }
 }
 
 /// Finds the `55 AA length …` packets of a dsPIC in bytes that come one at a time. `length` counts itself, command,

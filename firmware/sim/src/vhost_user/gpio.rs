@@ -116,7 +116,7 @@ mod tests {
     use super::*;
 
     fn chip() -> (Arc<Mutex<World>>, GpioChip) {
-        let world = Arc::new(Mutex::new(World::new(&board::antminer_s19jpro::PRODUCT, 1, 32, 0)));
+        let world = Arc::new(Mutex::new(World::new(&board::antminer_s19jpro::PRODUCT, 1, crate::real_time::SCALE)));
         (Arc::clone(&world), GpioChip::new(world))
     }
 

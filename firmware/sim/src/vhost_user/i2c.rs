@@ -155,7 +155,7 @@ mod tests {
     }
 
     fn machine() -> (Arc<Mutex<World>>, I2cAdapter) {
-        let world = Arc::new(Mutex::new(World::new(&board::antminer_s19jpro::PRODUCT, 1, 32, 0)));
+        let world = Arc::new(Mutex::new(World::new(&board::antminer_s19jpro::PRODUCT, 1, crate::real_time::SCALE)));
         let adapter = I2cAdapter::new(buses(&world).i2c);
         (world, adapter)
     }
