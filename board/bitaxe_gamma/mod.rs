@@ -1,14 +1,18 @@
 //! Bitaxe Gamma (boards 600 and 601): one BM1370, by USB with the bitaxe-raw program. Facts only, marked as in the README here.
 
 use model::{
-    Attachment, Care, Celsius, ChainLayout, ChainLine, ChipModel, Diode, FanPart, GpioLine, Hashboard, Limits, Megahertz,
-    Percent, Product, RegulatorPart, Rpm, SensorPart, SensorPlace, SensorSpot, SupplyPart, Tier, UsbIdentity, Volt, Watt,
+    Attachment, Care, Celsius, ChainLayout, ChainLine, ChipModel, Diode, DiodeTune, FanPart, GpioLine, Hashboard, Limits,
+    Megahertz, Percent, Product, RegulatorPart, Rpm, SensorPart, SensorPlace, SensorSpot, SupplyPart, Tier, UsbIdentity, Volt,
+    Watt,
 };
 use std::time::Duration;
 
 /// The EMC2101 reads the diode in the chip, the regulator itself [2].
 const SENSORS: [SensorSpot; 2] = [
-    SensorSpot { part: SensorPart::Emc2101 { address: 0x4c, diode: Diode::Remote }, place: SensorPlace::Chip },
+    SensorSpot {
+        part: SensorPart::Emc2101 { address: 0x4c, diode: Diode::Remote, tune: Some(DiodeTune { ideality: 0x24, beta: 0x00 }) },
+        place: SensorPlace::Chip,
+    },
     SensorSpot { part: SensorPart::Regulator, place: SensorPlace::Regulator },
 ];
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 /// The EMC2101 reads the diode in the chip [2].
 const SENSORS: [SensorSpot; 1] =
-    [SensorSpot { part: SensorPart::Emc2101 { address: 0x4c, diode: Diode::Remote }, place: SensorPlace::Chip }];
+    [SensorSpot { part: SensorPart::Emc2101 { address: 0x4c, diode: Diode::Remote, tune: None }, place: SensorPlace::Chip }];
 
 const HASHBOARDS: [Hashboard; 1] = [Hashboard {
     name: "Bitaxe Max 102",

@@ -8,8 +8,10 @@ use model::{
 use std::time::Duration;
 
 /// The EMC2101 sits beside the chip and reads itself: 5 °C are added [2].
-const SENSORS: [SensorSpot; 1] =
-    [SensorSpot { part: SensorPart::Emc2101 { address: 0x4c, diode: Diode::Local }, place: SensorPlace::BoardOutlet }];
+const SENSORS: [SensorSpot; 1] = [SensorSpot {
+    part: SensorPart::Emc2101 { address: 0x4c, diode: Diode::Local, tune: None },
+    place: SensorPlace::BoardOutlet,
+}];
 
 const HASHBOARDS: [Hashboard; 1] = [Hashboard {
     name: "Bitaxe Ultra 205",

@@ -30,7 +30,7 @@ pub use machine::{
     Product, SensorId, SensorPlace, SensorSpot, Slot, Tier, UsbIdentity,
 };
 pub use part::{
-    ApwCurve, Diode, DspicFraming, FanPart, GpioLine, Level, MeterPart, PwmFans, RegulatorPart, SensorPart, SupplyPart,
+    ApwCurve, Diode, DiodeTune, DspicFraming, FanPart, GpioLine, Level, MeterPart, PwmFans, RegulatorPart, SensorPart, SupplyPart,
 };
 pub use power::{Aim, ChainProfile, Profile, ProfileError};
 pub use share::{Nonce, Reject, Share, ShareId, Verdict};

@@ -59,6 +59,15 @@ pub enum Diode {
     SecondRemote,
 }
 
+/// What a sensor must know of a diode inside a chip, as its registers take it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DiodeTune {
+    /// Ideality factor: 0x12 is 1.008 on a Microchip part.
+    pub ideality: u8,
+    /// Beta compensation.
+    pub beta: u8,
+}
+
 /// What measures a temperature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SensorPart {
@@ -80,6 +89,8 @@ pub enum SensorPart {
         address: u8,
         /// Which diode.
         diode: Diode,
+        /// What it must know of it; `None` leaves it as after power-on.
+        tune: Option<DiodeTune>,
     },
     /// Microchip EMC2103, which drives a fan as well.
     Emc2103 {
@@ -87,6 +98,8 @@ pub enum SensorPart {
         address: u8,
         /// Which diode.
         diode: Diode,
+        /// What it must know of it; `None` leaves it as after power-on.
+        tune: Option<DiodeTune>,
     },
     /// The regulator of the rail measures itself.
     Regulator,

@@ -1,9 +1,11 @@
 //! Fans, one file a part. Duty is driven directly: no part's own speed control is used, for the curve is decided elsewhere.
 
+pub mod emc2101;
+pub mod emc2103;
 pub mod emc2305;
 
 use crate::bus::{BusError, I2c};
-use model::{FanId, Percent, Rpm};
+use model::{FanId, FanPart, Percent, Rpm};
 
 /// Why a fan could not be driven or read.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +42,17 @@ pub trait Fans: Send {
     /// # Errors
     /// The bus's.
     fn identify(&self, bus: &mut dyn I2c) -> Result<bool, BusError>;
+}
+
+/// The driver of a controller on the shared bus; `None` where fans are driven another way, or there are none.
+#[must_use]
+pub fn driver(part: FanPart) -> Option<Box<dyn Fans>> {
+    Some(match part {
+        FanPart::Emc2305 { address } => Box::new(emc2305::Emc2305::new(address)),
+        FanPart::Emc2101 { address } => Box::new(emc2101::Emc2101::new(address)),
+        FanPart::Emc2103 { address } => Box::new(emc2103::Emc2103::new(address)),
+        FanPart::Pwm(_) | FanPart::None => return None,
+    })
 }
 
 /// A duty as a part of 1; full where it is no number.

@@ -3,10 +3,14 @@
 //! A sensor that measures nothing says so: an open line, a short and a value that no such part measures are errors of their own,
 //! and never a number. Not here: what is too hot, or how old a reading may be.
 
+pub mod ina260;
+pub mod tmp451;
 pub mod tmp75;
 
 use crate::bus::{BusError, I2c, Message};
-use model::Celsius;
+use crate::fan::emc2101::Emc2101Sensor;
+use crate::fan::emc2103::Emc2103Sensor;
+use model::{Celsius, SensorPart};
 
 /// Why a sensor gave no value.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +30,9 @@ pub enum SensorError {
         /// The register as it was read.
         raw: u16,
     },
+    /// Another part answers at its address; nothing was written to it.
+    #[error("another part than the sensor answers at its address")]
+    Foreign,
     /// It was found in another mode than it is read in (it lost its power, or was never set up) and put right; the next
     /// reading counts.
     #[error("the sensor was just set up and has not measured yet")]
@@ -49,6 +56,18 @@ pub trait Sensor: Send {
     /// # Errors
     /// The bus's.
     fn identify(&self, bus: &mut dyn I2c) -> Result<bool, BusError>;
+}
+
+/// The driver of a sensor on the shared bus; `None` where the part is reached another way.
+#[must_use]
+pub fn driver(part: SensorPart) -> Option<Box<dyn Sensor>> {
+    Some(match part {
+        SensorPart::Tmp75 { address } => Box::new(tmp75::Tmp75::new(address)),
+        SensorPart::Tmp451 { address, diode } => Box::new(tmp451::Tmp451::new(address, diode)),
+        SensorPart::Emc2101 { address, diode, tune } => Box::new(Emc2101Sensor::new(address, diode, tune)),
+        SensorPart::Emc2103 { address, diode, tune } => Box::new(Emc2103Sensor::new(address, diode, tune)),
+        SensorPart::Regulator | SensorPart::OnChip | SensorPart::ThroughChip { .. } => return None,
+    })
 }
 
 /// A register of one byte.

@@ -35,10 +35,10 @@ pub struct Tmp75 {
 }
 
 impl Tmp75 {
-    /// A TMP75 at this 7-bit address.
+    /// Any part of the family at this 7-bit address: read as an LM75A, whose bits all of them have.
     #[must_use]
     pub const fn new(address: u8) -> Tmp75 {
-        Tmp75 { address, model: Model::Tmp75 }
+        Tmp75 { address, model: Model::Lm75a }
     }
 
     /// A part of this model at this 7-bit address.

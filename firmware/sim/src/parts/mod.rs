@@ -5,7 +5,11 @@
 
 pub mod apw;
 pub mod dspic;
+pub mod emc2101;
+pub mod emc2103;
 pub mod emc2305;
+pub mod ina260;
+pub mod tmp451;
 pub mod tmp75;
 
 use model::Time;
@@ -27,6 +31,18 @@ impl<T: Target> Target for Arc<Mutex<T>> {
     fn read(&mut self, now: Time, buffer: &mut [u8]) {
         self.lock().unwrap_or_else(PoisonError::into_inner).read(now, buffer);
     }
+}
+
+/// How a diode outside a sensor is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Diode {
+    /// It measures.
+    #[default]
+    Good,
+    /// Its line is cut.
+    Open,
+    /// Its lines touch.
+    Short,
 }
 
 /// Finds the `55 AA length …` packets of a dsPIC in bytes that come one at a time. `length` counts itself, command,

@@ -1,25 +1,48 @@
-//! TI TMP75 (LM75A alike): pointer, temperature at 0 (twelve bits from the top, 0.0625 °C), configuration at 1. Its resolution
-//! bits are kept and obeyed: nine bits after power-on.
+//! LM75A, TMP75 and TMP1075: pointer, temperature at 0 (from the top), configuration at 1. A TMP75 keeps and obeys its resolution
+//! bits, nine after power-on; a TMP1075 always gives twelve and says what it is; an LM75A gives eleven and rubbish below them.
 
 use super::Target;
+use hwdrivers::sensor::tmp75::Model;
 use model::{Celsius, Time};
 
 /// The simulated sensor.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Tmp75 {
     /// What its die feels.
     pub temperature: Celsius,
+    model: Model,
     pointer: u8,
     configuration: u8,
 }
 
+impl Default for Tmp75 {
+    fn default() -> Self {
+        Tmp75::new(Model::Tmp75)
+    }
+}
+
 impl Tmp75 {
+    /// A part of this model that was just powered.
+    #[must_use]
+    pub fn new(model: Model) -> Tmp75 {
+        Tmp75 { temperature: Celsius(0.0), model, pointer: 0, configuration: 0 }
+    }
+
     fn register(&self) -> [u8; 2] {
+        if self.model == Model::Tmp1075 && self.pointer == 0x0f {
+            return [0x75, 0x00];
+        }
         match self.pointer & 3 {
             0 => {
-                let bits = 9 + (self.configuration >> 5 & 3);
+                let bits = match self.model {
+                    Model::Lm75a => 11,
+                    Model::Tmp75 => 9 + (self.configuration >> 5 & 3),
+                    Model::Tmp1075 => 12,
+                };
+                // Any bits would do: they are those that a driver which forgot to drop them would show most.
+                let rubbish = if self.model == Model::Lm75a { 0x1f } else { 0 };
                 let sixteenths = (self.temperature.0.clamp(-128.0, 127.9375) * 16.0).floor() as i16;
-                (sixteenths << 4 & !((1 << (16 - bits)) - 1)).to_be_bytes()
+                ((sixteenths << 4 & !((1 << (16 - bits)) - 1)) | rubbish).to_be_bytes()
             }
             1 => [self.configuration; 2],
             2 => [0x4b, 0x00],
