@@ -188,6 +188,8 @@ impl Brain {
                 let detail = format!("{frame_errors} of {frames} frames had a wrong checksum");
                 self.passing(now, FaultCode::ChainNoise, place(self.chains.len(), chain), &detail);
             }
+            // Each chip's own account is for tuning.
+            Fact::ChipStats { .. } => {}
             Fact::FrameErrors { chain, count } => self.tallies.entry(chain).or_default().frame_errors = count,
             // What was lost is made good by each controller's own time limit; here it is only shown.
             Fact::OrdersLost { place, count } => {

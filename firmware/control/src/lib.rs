@@ -26,6 +26,15 @@ use model::{
     UpstreamId, Verdict, Volt, Work,
 };
 
+/// What one chip was heard to say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ChipCount {
+    /// Nonces whose hash met the ticket.
+    pub right: u64,
+    /// Nonces whose hash did not.
+    pub wrong: u64,
+}
+
 /// What happened, as told to [`Brain::tell`]. A closed list: everything that can move a decision is here.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Fact {
@@ -53,6 +62,13 @@ pub enum Fact {
     },
     /// A hand found a nonce and verified it against the chip's ticket.
     Nonce(Nonce),
+    /// How many nonces each chip of a chain sent since its last start, nearest the controller first.
+    ChipStats {
+        /// Which chain.
+        chain: ChainId,
+        /// Its chips.
+        chips: Vec<ChipCount>,
+    },
     /// A chip sent a nonce whose hash misses the ticket.
     HardwareError(ChainId),
     /// A started chain was counted; 0 chips means that nothing answered.

@@ -45,6 +45,16 @@ impl Header {
         Header { version: word(0), previous: hash(4), merkle_root: hash(36), time: word(68), bits: word(72), nonce: word(76) }
     }
 
+    /// SHA-256's inner state behind the header's first 64 bytes: all of them that a chip needs which is handed midstates.
+    #[must_use]
+    pub fn midstate(&self) -> [u32; 8] {
+        let mut block = [0; 64];
+        block.copy_from_slice(&self.to_bytes()[..64]);
+        let mut state = [0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19];
+        sha2::block_api::compress256(&mut state, &[block]);
+        state
+    }
+
     /// The block hash.
     #[must_use]
     pub fn hash(&self) -> Hash {

@@ -110,7 +110,7 @@ pub struct ChainLayout {
     pub chips: u8,
     /// Voltage domains in series; `chips` divides by it.
     pub domains: u8,
-    /// Step between chip addresses.
+    /// Step between chip addresses; 0 stands for 256 divided by the chips.
     pub address_interval: u8,
 }
 

@@ -1,9 +1,9 @@
-//! The hand of one chain: its driver, and the verification of every nonce that it reports.
+//! The hand of one chain: its driver, the verification of every nonce that it reports, and each chip's own account of them.
 
 use crate::{Hand, Scale, Works};
-use control::{Fact, Order};
+use control::{ChipCount, Fact, Order};
 use hwdrivers::chip::{ChainDriver, ChainEvent};
-use model::{ChainId, FaultCode, Nonce, Target, Time};
+use model::{ChainId, ChipAt, FaultCode, Nonce, Product, SensorId, SensorPart, Target, Time};
 use std::time::Duration;
 
 /// Share of frames with a wrong checksum among the last [`NOISE_WINDOW`] replies that raises a fault, in percent.
@@ -12,6 +12,8 @@ const NOISE_PERCENT: u64 = 5;
 const NOISE_WINDOW: u64 = 200;
 /// Damaged frames are told this often: a line of nothing but noise has thousands a second.
 const ERRORS_EVERY: Duration = Duration::from_secs(1);
+/// Each chip's account is told this often while it changes.
+const STATS_EVERY: Duration = Duration::from_secs(10);
 
 /// One chain's hand.
 pub struct ChainHand {
@@ -23,7 +25,21 @@ pub struct ChainHand {
     judged_at: (u64, u64),
     /// Damaged frames as last told, and when.
     errors_told: (u64, Time),
+    /// Each chip's account since the last start, and when it was last told.
+    counts: Vec<ChipCount>,
+    counts_told: Time,
+    counted: bool,
+    /// The machine's number of the sensor that the chips themselves are.
+    sensor: Option<SensorId>,
     failed: bool,
+}
+
+/// The machine's number of the sensor that a chain reads itself, on or through its chips.
+#[must_use]
+pub fn chain_sensor(product: &Product, chain: ChainId) -> Option<SensorId> {
+    let spots = product.hashboards.iter().zip(0u8..).flat_map(|(board, at)| board.sensors.iter().map(move |spot| (spot, at)));
+    let own = |part| matches!(part, SensorPart::OnChip | SensorPart::ThroughChip { .. });
+    spots.zip(0u8..).find(|((spot, at), _)| *at == chain.0 && own(spot.part)).map(|(_, id)| SensorId(id))
 }
 
 impl ChainHand {
@@ -39,11 +55,38 @@ impl ChainHand {
             works: Works::default(),
             judged_at: (0, 0),
             errors_told: (0, Time::ZERO),
+            counts: Vec::new(),
+            counts_told: Time::ZERO,
+            counted: false,
+            sensor: None,
             failed: false,
         }
     }
 
-    fn verify(&self, work: model::WorkId, nonce: u32, version: u32, chip: Option<model::ChipAt>) -> Fact {
+    /// Tells the chips' own temperature as this sensor's; without one it is left untold.
+    #[must_use]
+    pub fn with_sensor(mut self, sensor: Option<SensorId>) -> ChainHand {
+        self.sensor = sensor;
+        self
+    }
+
+    fn verify(&mut self, work: model::WorkId, nonce: u32, version: u32, chip: Option<ChipAt>) -> Fact {
+        let fact = self.judge(work, nonce, version, chip);
+        if let Some(at) = chip {
+            let index = usize::from(at.chip);
+            if self.counts.len() <= index {
+                self.counts.resize(index + 1, ChipCount::default());
+            }
+            match fact {
+                Fact::Nonce(_) => self.counts[index].right += 1,
+                _ => self.counts[index].wrong += 1,
+            }
+            self.counted = true;
+        }
+        fact
+    }
+
+    fn judge(&self, work: model::WorkId, nonce: u32, version: u32, chip: Option<ChipAt>) -> Fact {
         let Some(known) = self.works.get(work) else { return Fact::HardwareError(self.id) };
         let hash = model::Header { nonce, version, ..known.header }.hash();
         let rolled_outside = (version ^ known.header.version) & !known.version_mask != 0;
@@ -58,6 +101,13 @@ impl ChainHand {
         if count != told && now >= at + ERRORS_EVERY {
             self.errors_told = (count, now);
             facts.push(Fact::FrameErrors { chain: self.id, count });
+        }
+    }
+
+    fn tell_counts(&mut self, now: Time, facts: &mut Vec<Fact>) {
+        if self.counted && now >= self.counts_told + STATS_EVERY {
+            (self.counted, self.counts_told) = (false, now);
+            facts.push(Fact::ChipStats { chain: self.id, chips: self.counts.clone() });
         }
     }
 
@@ -84,6 +134,7 @@ impl Hand for ChainHand {
         match order {
             Order::StartChain(_) => {
                 self.failed = false;
+                self.counts.clear();
                 self.driver.start(now);
             }
             Order::StopChain(_) => {
@@ -116,14 +167,128 @@ impl Hand for ChainHand {
                 ChainEvent::Clock(clock) => Fact::ChainClock { chain, clock },
                 ChainEvent::Hashing => Fact::ChainHashing { chain, epoch: self.driver.epoch(), nonce_bits: self.nonce_bits },
                 ChainEvent::Found { work, nonce, version, chip } => self.verify(work, nonce, version, chip),
+                ChainEvent::Temperature(value) => match self.sensor {
+                    Some(sensor) => Fact::Temperature { sensor, chain, value: value.map_err(|e| e.to_string()) },
+                    None => continue,
+                },
+                ChainEvent::Trouble(trouble) => {
+                    let detail = format!("chain {}: {trouble}", chain.0);
+                    Fact::ChainFailed { chain, code: FaultCode::ChainMissing, detail }
+                }
                 ChainEvent::Register { .. } => continue,
             });
         }
         self.tell_errors(now, facts);
+        self.tell_counts(now, facts);
         self.judge_noise(facts);
     }
 
     fn wake_at(&self) -> Time {
         self.driver.wake_at()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hwdrivers::bus::BusError;
+    use hwdrivers::chip::{ChainTrouble, Counters, WatchError};
+    use model::{Celsius, Hash, Header, JobId, Megahertz, Work, WorkId};
+    use std::collections::VecDeque;
+    use std::sync::{Arc, Mutex};
+
+    /// A driver that says what it is told to say.
+    #[derive(Clone, Default)]
+    struct Parrot(Arc<Mutex<VecDeque<ChainEvent>>>);
+
+    impl ChainDriver for Parrot {
+        fn start(&mut self, _: Time) {}
+        fn set_clock(&mut self, _: Megahertz) {}
+        fn set_chip_clock(&mut self, _: u8, _: Megahertz) {}
+        fn submit(&mut self, _: &Work) -> Result<(), BusError> {
+            Ok(())
+        }
+        fn stop(&mut self) -> Result<(), BusError> {
+            Ok(())
+        }
+        fn turn(&mut self, _: Time) -> Result<(), BusError> {
+            Ok(())
+        }
+        fn wake_at(&self) -> Time {
+            Time::NEVER
+        }
+        fn next_event(&mut self) -> Option<ChainEvent> {
+            self.0.lock().expect("one thread").pop_front()
+        }
+        fn epoch(&self) -> Duration {
+            Duration::from_secs(1)
+        }
+        fn counters(&self) -> Counters {
+            Counters::default()
+        }
+        fn ticket_bits(&self) -> u8 {
+            1
+        }
+    }
+
+    /// A hand that has a work, and what it is made to hear.
+    fn hand() -> (ChainHand, Parrot, Work) {
+        let parrot = Parrot::default();
+        let scale = Scale { zero_bits: 0, scale_bits: 0, stretch_bits: 0 };
+        let mut hand = ChainHand::new(ChainId(1), Box::new(parrot.clone()), scale).with_sensor(Some(SensorId(4)));
+        let header = Header { version: 0x2000_0000, merkle_root: Hash([3; 32]), ..Header::default() };
+        let work = Work { id: WorkId(7), job: JobId(1), chain: ChainId(1), header, version_mask: 0, extranonce2: vec![] };
+        hand.obey(Time::ZERO, Order::Work(work.clone()));
+        (hand, parrot, work)
+    }
+
+    fn facts(hand: &mut ChainHand, parrot: &Parrot, now: Time, events: impl IntoIterator<Item = ChainEvent>) -> Vec<Fact> {
+        parrot.0.lock().expect("one thread").extend(events);
+        let mut facts = vec![];
+        hand.turn(now, &mut facts);
+        facts
+    }
+
+    #[test]
+    fn each_chip_has_its_own_account_and_it_is_told_now_and_then() {
+        let (mut hand, parrot, work) = hand();
+        let found = |nonce, chip| ChainEvent::Found {
+            work: work.id,
+            nonce,
+            version: work.header.version,
+            chip: Some(ChipAt { chip, core: 0 }),
+        };
+        let target = Target::from_zero_bits(1);
+        let good = |nonce: &u32| target.is_met_by(&Header { nonce: *nonce, ..work.header }.hash());
+        let right: Vec<u32> = (0..).filter(good).take(3).collect();
+        let wrong = (0..).find(|n| !good(n)).expect("half of all");
+        let events = [found(right[0], 2), found(right[1], 0), found(right[2], 2), found(wrong, 2)];
+        let told = facts(&mut hand, &parrot, Time::from_secs(20), events.clone());
+        let count = |right, wrong| ChipCount { right, wrong };
+        let chips = vec![count(1, 0), count(0, 0), count(2, 1)];
+        assert_eq!(told.last(), Some(&Fact::ChipStats { chain: ChainId(1), chips }));
+        assert_eq!(told[3], Fact::HardwareError(ChainId(1)));
+        let stats = |facts: &[Fact]| facts.iter().any(|f| matches!(f, Fact::ChipStats { .. }));
+        assert!(!stats(&facts(&mut hand, &parrot, Time::from_secs(25), events)), "not more often than is good");
+        assert!(stats(&facts(&mut hand, &parrot, Time::from_secs(31), [])));
+        assert!(!stats(&facts(&mut hand, &parrot, Time::from_secs(90), [])), "nothing new");
+        hand.obey(Time::from_secs(91), Order::StartChain(ChainId(1)));
+        let told = facts(&mut hand, &parrot, Time::from_secs(92), [found(right[0], 0)]);
+        assert_eq!(told.last(), Some(&Fact::ChipStats { chain: ChainId(1), chips: vec![count(1, 0)] }), "a start begins anew");
+    }
+
+    #[test]
+    fn the_chips_temperature_and_their_troubles_reach_the_brain() {
+        let (mut hand, parrot, _) = hand();
+        let events = [
+            ChainEvent::Temperature(Ok(Celsius(61.5))),
+            ChainEvent::Temperature(Err(WatchError::OpenCircuit)),
+            ChainEvent::Trouble(ChainTrouble::Model { expected: 0x1362, found: 0x1366 }),
+        ];
+        let told = facts(&mut hand, &parrot, Time::ZERO, events);
+        let (sensor, chain) = (SensorId(4), ChainId(1));
+        assert_eq!(told[0], Fact::Temperature { sensor, chain, value: Ok(Celsius(61.5)) });
+        assert!(matches!(&told[1], Fact::Temperature { value: Err(why), .. } if why.contains("open circuit")), "{:?}", told[1]);
+        assert!(matches!(&told[2], Fact::ChainFailed { detail, .. } if detail.contains("1366")), "{:?}", told[2]);
     }
 }

@@ -10,7 +10,7 @@ mod cpu_hand;
 mod turn;
 
 pub use board_hand::{BoardHand, OpenError};
-pub use chain_hand::ChainHand;
+pub use chain_hand::{ChainHand, chain_sensor};
 pub use cpu_hand::CpuHand;
 pub use hwdrivers::chip::Scale;
 pub use turn::{Net, NetOrder, Rig, Upstream};

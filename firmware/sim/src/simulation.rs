@@ -169,7 +169,9 @@ impl Simulation {
         let handles = buses(&world);
         let mut chains: Vec<Box<dyn Hand>> = Vec::new();
         for ((id, board), uart) in (0u8..).zip(product.hashboards).zip(handles.uarts) {
-            chains.push(Box::new(ChainHand::new(ChainId(id), Box::new(Chain::new(uart, &board.chain, SCALE)), SCALE)));
+            let driver = Box::new(Chain::new(uart, &board.chain, SCALE));
+            let sensor = rig::chain_sensor(product, ChainId(id));
+            chains.push(Box::new(ChainHand::new(ChainId(id), driver, SCALE).with_sensor(sensor)));
         }
         let board = BoardHand::open(product, handles.i2c, handles.gpio)?;
         let small_cores = product.hashboards.first().map_or(0, |b| chip::small_cores(b.chain.chip));

@@ -79,7 +79,9 @@ impl<'a> Machine<'a> {
             let place = format!("chain {id}");
             let (uart, arrivals) = Line::new(path, bm13xx::chip(board.chain.chip).map_or(model::Baud(115_200), |c| c.baud_reset))
                 .with_context(|| format!("make the descriptor of {place}"))?;
-            let hand = ChainHand::new(ChainId(id), Box::new(Chain::new(uart, &board.chain, self.scale())), self.scale());
+            let driver = Chain::new(uart, &board.chain, self.scale());
+            let sensor = rig::chain_sensor(self.product, ChainId(id));
+            let hand = ChainHand::new(ChainId(id), Box::new(driver), self.scale()).with_sensor(sensor);
             let hand = RemoteHand::start(&place, hand, Some(arrivals), events.clone(), epoch);
             chains.push(Box::new(hand.with_context(|| format!("start the thread of {place}"))?));
         }

@@ -4,7 +4,7 @@
 pub mod bm13xx;
 
 use crate::bus::BusError;
-use model::{ChipAt, ChipModel, Hashrate, Megahertz, Time, Work, WorkId};
+use model::{Celsius, ChipAt, ChipModel, Hashrate, Megahertz, Time, Volt, Work, WorkId};
 use std::time::Duration;
 
 /// How a simulated chip is easier than a real one; 32, 0 and 0 for hardware.
@@ -58,6 +58,72 @@ pub enum ChainEvent {
         /// What it holds.
         value: u32,
     },
+    /// The hottest chip of a round over all that have a thermometer, or why there is none.
+    Temperature(Result<Celsius, WatchError>),
+    /// Chips are not what the board data say, or not as they were set.
+    Trouble(ChainTrouble),
+}
+
+/// What makes a chain unusable as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ChainTrouble {
+    /// Other chips answer than there should be.
+    #[error("chips answer as {found:04x}, this board's are {expected:04x}: another hashboard is plugged, or another product set")]
+    Model {
+        /// Model that the board data name.
+        expected: u32,
+        /// Model that answers.
+        found: u32,
+    },
+    /// Replies are longer or shorter than they were set to be.
+    #[error("chips reply in {found} bytes instead of {expected}: they missed a setting, or were reset")]
+    ReplySize {
+        /// Bytes that were set.
+        expected: usize,
+        /// Bytes that come.
+        found: usize,
+    },
+}
+
+/// Why there is no temperature of the chips.
+#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
+pub enum WatchError {
+    /// Nothing was answered.
+    #[error("read the chips' temperature: no chip answers")]
+    Silent,
+    /// It answers that it has nothing yet.
+    #[error("read the chips' temperature: none is measured")]
+    NotMeasured,
+    /// A value that no chip can have.
+    #[error("read the chips' temperature: {0} is nonsense")]
+    Absurd(Celsius),
+    /// The sensor's diode is not connected.
+    #[error("read the chip's diode: open circuit")]
+    OpenCircuit,
+    /// The sensor's diode is shorted.
+    #[error("read the chip's diode: short circuit")]
+    ShortCircuit,
+    /// No sensor answers on the chip's pins.
+    #[error("look for a sensor on the pins of chip {0}: none of a known maker answers")]
+    NoSensor(u8),
+    /// The chip's bus stays busy.
+    #[error("ask the sensor on the pins of chip {0}: its bus stays busy")]
+    Busy(u8),
+}
+
+/// What one chip told of itself last.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct ChipReading {
+    /// Its thermometer.
+    pub celsius: Option<Celsius>,
+    /// Its inner supply.
+    pub volt: Option<Volt>,
+    /// Hashes that it counted, in its own unit; wraps.
+    pub hashes: Option<u32>,
+    /// The same for each quarter of its cores.
+    pub quarters: [Option<u32>; 4],
+    /// Wrong nonces that it counted; wraps.
+    pub errors: Option<u32>,
 }
 
 /// What was counted since the chain was made.
@@ -112,6 +178,10 @@ pub trait ChainDriver: Send {
     fn counters(&self) -> Counters;
     /// Leading zero bits, beyond those built into the chip, that its nonces have.
     fn ticket_bits(&self) -> u8;
+    /// What each chip told of itself last, by position; empty where chips tell nothing.
+    fn readings(&self) -> &[ChipReading] {
+        &[]
+    }
 }
 
 /// Small cores of a chip that work: with the clock they give its hashrate.

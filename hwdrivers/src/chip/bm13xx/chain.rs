@@ -4,25 +4,35 @@
 //! ```text
 //!            start                         set_clock              ramp and each chip done
 //!   Off ────────────▶ Starting ──▶ Ready ────────────▶ Bringup ──────────────────────────▶ Hashing ◀─ set_clock
-//!    ▲                   │ no chip answers                                                    │
+//!    ▲                   │ no chip answers, or a stranger                                     │
 //!    └───────────────────┴───────────────────── stop, from anywhere ◀─────────────────────────┘
 //! ```
 //!
 //! It does not hash: whether a nonce is right, new or worth a share is for its owner to see. It does not retry either: after an
 //! error of the line the owner resets the chips and starts again.
+//! In files of their own: how a start is scripted (`start`), how work becomes jobs (`work`), what chips tell of themselves
+//! (`watch`) and the sensor on a chip's pins (`through`).
 
-use super::frame::{Command, Decoder, Reply, ReplySize};
-use super::job::{VERSION_SHIFT, job_frame, rolled_version};
+mod start;
+mod through;
+mod watch;
+mod work;
+
+use super::addressing::Addressing;
+use super::decoder::Decoder;
+use super::frame::{Command, Reply, ReplySize};
+use super::job::VERSION_SHIFT;
 use super::pll::Pll;
-use super::ticket::ticket_mask;
-use super::{Chip, RAMP_STEP, TICKET_BITS, register};
+use super::{Chip, JobKind, TICKET_BITS, register};
 use crate::bus::{BusError, Uart};
-use crate::chip::{ChainDriver, ChainEvent, Counters, Scale};
-use model::{Baud, ChainLayout, Megahertz, Time, Work, WorkId};
+use crate::chip::{ChainDriver, ChainEvent, ChainTrouble, ChipReading, Counters, Scale};
+use model::{Baud, ChainLayout, Megahertz, Time, Work};
 use std::collections::VecDeque;
 use std::time::Duration;
+use watch::Watcher;
+use work::{Roller, Slot};
 
-/// Jobs that a reply can still name: the chip's id has five bits.
+/// Jobs that a reply can still name: ids have five bits at most.
 pub const JOBS: usize = 32;
 /// Events that wait for the owner. One chain reports some ten nonces a second; this is beyond a minute of them.
 pub const EVENT_LIMIT: usize = 1024;
@@ -32,10 +42,10 @@ const READS: usize = 16;
 const READ_PERIOD: Duration = Duration::from_millis(20);
 /// All sixteen bits that BIP 320 lets roll.
 const FULL_MASK: u32 = 0xffff << VERSION_SHIFT;
-/// Version rolling on, automatic, one midstate at a time.
-const ROLLING_ON: u32 = 0x9000_0000;
+/// Replies of the wrong size in a row that are no accident: of damaged ones about one in a hundred looks like one.
+const MISFITS: u32 = 8;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Phase {
     Off,
     Starting,
@@ -47,18 +57,20 @@ enum Phase {
 #[derive(Clone, Debug)]
 enum Step {
     Send(Command, Duration),
-    Clock(Megahertz, Pll),
+    Job(Vec<u8>, Duration),
+    Clock(Megahertz, Command),
     Baud(Baud),
     Count,
     Counted,
     Tell(Phase, ChainEvent),
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Slot {
-    work: WorkId,
-    version: u32,
-    mask: u32,
+/// Who answered the question who is there.
+#[derive(Clone, Copy, Debug, Default)]
+struct Count {
+    chips: u32,
+    /// What another chip says it is.
+    stranger: Option<u32>,
 }
 
 /// One chain of chips behind one line.
@@ -66,18 +78,24 @@ pub struct Chain<U: Uart> {
     uart: U,
     chip: &'static Chip,
     layout: ChainLayout,
+    at: Addressing,
     scale: Scale,
     phase: Phase,
     script: VecDeque<Step>,
     due: Time,
     read_at: Time,
     decoder: Decoder,
-    counting: Option<u32>,
+    counting: Option<Count>,
     clock: Megahertz,
+    /// The fastest chip's clock: it bounds the sweep of all.
+    fastest: Megahertz,
     target: Option<Megahertz>,
     mask: u32,
     jobs: [Option<Slot>; JOBS],
-    next_job: usize,
+    next_job: u8,
+    roller: Option<Roller>,
+    watcher: Watcher,
+    misfits_told: bool,
     events: VecDeque<ChainEvent>,
     counters: Counters,
 }
@@ -93,18 +111,23 @@ impl<U: Uart> Chain<U> {
             uart,
             chip,
             layout: *layout,
+            at: Addressing::of(layout),
             scale,
             phase: Phase::Off,
             script: VecDeque::new(),
             due: Time::ZERO,
             read_at: Time::ZERO,
-            decoder: Decoder::new(ReplySize::Long),
+            decoder: Decoder::new(chip.replies),
             counting: None,
             clock: chip.first_clock,
+            fastest: chip.first_clock,
             target: None,
             mask: FULL_MASK,
             jobs: [None; JOBS],
             next_job: 0,
+            roller: None,
+            watcher: Watcher::new(chip, layout),
+            misfits_told: false,
             events: VecDeque::new(),
             counters: Counters::default(),
         }
@@ -115,7 +138,7 @@ impl<U: Uart> Chain<U> {
     /// # Errors
     /// The line's.
     pub fn read_register(&mut self, chip: u8, register: u8) -> Result<(), BusError> {
-        self.uart.write(&Command::Read { chip, register }.to_bytes())
+        self.write(Command::Read { chip, register })
     }
 
     /// Whether chips take work.
@@ -124,7 +147,7 @@ impl<U: Uart> Chain<U> {
         self.phase == Phase::Hashing
     }
 
-    /// The clock that chips run at now.
+    /// The clock that chips run at now, but for those that were given their own.
     #[must_use]
     pub fn clock(&self) -> Megahertz {
         self.clock
@@ -147,106 +170,37 @@ impl<U: Uart> Chain<U> {
         &mut self.uart
     }
 
+    fn write(&mut self, command: Command) -> Result<(), BusError> {
+        self.uart.write(&command.framed(self.chip.framing))
+    }
+
     fn forget(&mut self) {
         self.script.clear();
         self.jobs = [None; JOBS];
+        self.roller = None;
         self.counting = None;
         self.target = None;
-    }
-
-    fn bring_up(&mut self, target: Megahertz) {
-        let (chip, w) = (self.chip, self.chip.waits);
-        self.script.clear();
-        self.phase = Phase::Bringup;
-        let last = self.ramp(target);
-        for n in 0..self.layout.chips {
-            let address = n.saturating_mul(self.layout.address_interval);
-            for (register, value) in chip.each {
-                self.send(Command::Write { chip: address, register: *register, value: *value }, w.write);
-            }
-        }
-        self.send(self.sweep(last), w.write);
-        self.send_rolling();
-        self.script.push_back(Step::Tell(Phase::Hashing, ChainEvent::Hashing));
-    }
-
-    /// Scripts the steps to `target` and returns the clock they end at. A step of chips that hash also carries their sweep, at
-    /// each moment the shorter of the two: a sweep too long would run into the neighbour's nonces.
-    fn ramp(&mut self, target: Megahertz) -> Megahertz {
-        let hashing = self.phase == Phase::Hashing;
-        let write = self.chip.waits.write;
-        let mut at = self.clock;
-        // The grid's count bounds the loop: no chip of the family reaches 2,000 MHz.
-        for _ in 0..320 {
-            let gap = target.0 - at.0;
-            if gap.abs() < 1e-6 || !gap.is_finite() {
-                break;
-            }
-            let next = if gap.abs() <= RAMP_STEP.0 { target } else { at + RAMP_STEP * gap.signum() };
-            let Some(pll) = Pll::solve(next, &self.chip.pll) else { break };
-            if hashing && gap > 0.0 {
-                self.send(self.sweep(next), write);
-            }
-            self.script.push_back(Step::Clock(next, pll));
-            if hashing && gap < 0.0 {
-                self.send(self.sweep(next), write);
-            }
-            self.script.push_back(Step::Tell(self.phase, ChainEvent::Clock(next)));
-            at = next;
-        }
-        at
-    }
-
-    fn sweep(&self, clock: Megahertz) -> Command {
-        Command::WriteAll { register: register::HASH_COUNTING, value: self.chip.sweep_ticks(clock, self.layout.address_interval) }
-    }
-
-    fn rolling(&self) -> Command {
-        Command::WriteAll { register: register::VERSION_ROLLING, value: ROLLING_ON | self.mask >> VERSION_SHIFT }
-    }
-
-    fn send_rolling(&mut self) {
-        self.send(self.rolling(), self.chip.waits.write);
-    }
-
-    fn send_all(&mut self, writes: &[(u8, u32)]) {
-        for (register, value) in writes {
-            self.send(Command::WriteAll { register: *register, value: *value }, self.chip.waits.write);
-        }
-    }
-
-    fn send(&mut self, command: Command, wait: Duration) {
-        self.script.push_back(Step::Send(command, wait));
-    }
-
-    /// Lengthens the pause behind the last frame.
-    fn pause(&mut self, wait: Duration) {
-        if let Some(Step::Send(_, last)) = self.script.back_mut() {
-            *last = wait;
-        }
+        self.watcher.forget();
     }
 
     fn run(&mut self, step: Step) -> Result<Duration, BusError> {
         match step {
             Step::Send(command, wait) => {
-                self.uart.write(&command.to_bytes())?;
+                self.write(command)?;
                 return Ok(wait);
             }
-            Step::Clock(clock, pll) => {
-                self.uart.write(&Command::WriteAll { register: register::PLL0, value: pll.to_register() }.to_bytes())?;
-                self.clock = clock;
+            Step::Job(frame, wait) => {
+                self.uart.write(&frame)?;
+                return Ok(wait);
+            }
+            Step::Clock(clock, command) => {
+                self.write(command)?;
+                (self.clock, self.fastest) = (clock, clock);
                 return Ok(self.chip.waits.ramp);
             }
             Step::Baud(baud) => self.uart.set_baud(baud)?,
-            Step::Count => self.counting = Some(0),
-            Step::Counted => {
-                let chips = self.counting.take().unwrap_or(0);
-                self.tell(ChainEvent::Counted { chips });
-                if chips == 0 {
-                    self.forget();
-                    self.phase = Phase::Off;
-                }
-            }
+            Step::Count => self.counting = Some(Count::default()),
+            Step::Counted => self.counted(),
             Step::Tell(phase, event) => {
                 self.phase = phase;
                 self.tell(event);
@@ -258,7 +212,29 @@ impl<U: Uart> Chain<U> {
         Ok(Duration::ZERO)
     }
 
-    fn receive(&mut self) -> Result<(), BusError> {
+    fn counted(&mut self) {
+        let Count { chips, stranger } = self.counting.take().unwrap_or_default();
+        match (chips, stranger) {
+            (0, Some(found)) => {
+                self.tell(ChainEvent::Trouble(ChainTrouble::Model { expected: self.chip.id >> 16, found: found >> 16 }))
+            }
+            (0, None) if self.decoder.misfits() > 0 => self.tell_size(),
+            _ => self.tell(ChainEvent::Counted { chips }),
+        }
+        if chips == 0 {
+            self.forget();
+            self.phase = Phase::Off;
+        }
+    }
+
+    fn tell_size(&mut self) {
+        let expected = self.decoder.size();
+        let found = if expected == ReplySize::Long { ReplySize::Short } else { ReplySize::Long };
+        self.misfits_told = true;
+        self.tell(ChainEvent::Trouble(ChainTrouble::ReplySize { expected: expected.bytes(), found: found.bytes() }));
+    }
+
+    fn receive(&mut self, now: Time) -> Result<(), BusError> {
         let mut buffer = [0; 512];
         for _ in 0..READS {
             let n = self.uart.read(&mut buffer)?;
@@ -271,27 +247,37 @@ impl<U: Uart> Chain<U> {
             }
             self.decoder.push(&buffer[..n]);
             while let Some(reply) = self.decoder.next_reply() {
-                self.take(reply);
+                self.take(now, reply);
+            }
+            if !self.misfits_told && self.counting.is_none() && self.decoder.misfits() >= MISFITS {
+                self.tell_size();
             }
         }
         Ok(())
     }
 
-    fn take(&mut self, reply: Reply) {
+    fn take(&mut self, now: Time, reply: Reply) {
         match (reply, &mut self.counting) {
             (Reply::Register { value, register: register::CHIP_ID, .. }, Some(count)) => {
-                *count += u32::from(value >> 16 == self.chip.id >> 16);
+                if value >> 16 == self.chip.id >> 16 {
+                    count.chips += 1;
+                } else {
+                    count.stranger.get_or_insert(value);
+                }
             }
-            (Reply::Register { value, chip, register }, _) => self.tell(ChainEvent::Register { chip, register, value }),
+            (Reply::Register { value, chip, register }, _) => {
+                // A BM1387's reply names neither; the driver asks it one question at a time.
+                let (chip, register) = self.watcher.asked().unwrap_or((chip, register));
+                if !self.watcher.take(now, chip, register, value) {
+                    self.tell(ChainEvent::Register { chip, register, value });
+                }
+            }
             (Reply::Nonce { nonce, id, version, .. }, _) => {
                 self.counters.nonces += 1;
-                let slot = usize::from((id & self.chip.job_id_mask) >> self.chip.job_id_mask.trailing_zeros());
-                let Some(Slot { work, version: base, mask }) = self.jobs.get(slot).copied().flatten() else {
-                    self.counters.unknown_jobs += 1;
-                    return;
-                };
-                let chip = self.chip.locate(nonce, self.layout.address_interval, self.layout.chips);
-                self.tell(ChainEvent::Found { work, nonce, version: rolled_version(base, mask, version), chip });
+                match self.found(nonce, id, version) {
+                    Some(event) => self.tell(event),
+                    None => self.counters.unknown_jobs += 1,
+                }
             }
         }
     }
@@ -307,40 +293,18 @@ impl<U: Uart> Chain<U> {
 
 impl<U: Uart> ChainDriver for Chain<U> {
     fn start(&mut self, now: Time) {
-        let (chip, w) = (self.chip, self.chip.waits);
         self.forget();
         (self.phase, self.due, self.read_at) = (Phase::Starting, now, now);
-        self.clock = chip.first_clock;
-        self.mask = FULL_MASK;
-        // Long replies from here on: the first write below switches them on, before anything is asked.
-        self.decoder.restart(ReplySize::Long);
-        self.script.push_back(Step::Baud(chip.baud_reset));
-        self.send_rolling();
-        self.script.push_back(Step::Count);
-        self.send(Command::ReadAll { register: register::CHIP_ID }, w.count);
-        self.script.push_back(Step::Counted);
-        self.send_rolling();
-        self.send_rolling();
-        self.send_all(chip.reset_state);
-        self.send(Command::Inactive, w.write);
-        let interval = self.layout.address_interval.max(1);
-        // Every slot is given, also where no chip is: the last chips would take none else if one in front missed its own.
-        for address in (0..=u8::MAX).step_by(usize::from(interval)) {
-            self.send(Command::SetAddress(address), w.write);
-        }
-        self.pause(w.milestone);
-        self.send_all(chip.cores_on);
-        self.send(Command::WriteAll { register: register::TICKET_MASK, value: ticket_mask(TICKET_BITS) }, w.write);
-        self.send_all(chip.pins);
-        self.pause(w.milestone);
-        self.send(Command::WriteAll { register: register::UART_BAUD, value: chip.baud_word }, w.baud);
-        self.script.push_back(Step::Baud(chip.baud_work));
-        if let Some(pll) = Pll::solve(chip.first_clock, &chip.pll) {
-            self.script.push_back(Step::Clock(chip.first_clock, pll));
-        }
+        (self.clock, self.fastest) = (self.chip.first_clock, self.chip.first_clock);
+        (self.mask, self.misfits_told) = (FULL_MASK, false);
+        // Long replies from the first write on, which switches them on before anything is asked.
+        self.decoder.restart(self.chip.replies);
+        self.script.push_back(Step::Baud(self.chip.baud_reset));
+        self.script_steps(self.chip.start, self.chip.first_clock);
         self.script.push_back(Step::Tell(Phase::Ready, ChainEvent::Ready));
     }
 
+    /// A target that no setting of the dividers comes near is taken as the step below it.
     fn set_clock(&mut self, target: Megahertz) {
         if self.target == Some(target) {
             return;
@@ -353,51 +317,62 @@ impl<U: Uart> ChainDriver for Chain<U> {
                 self.script.clear();
                 let last = self.ramp(target);
                 // A ramp that this one cuts short may have left a shorter sweep than its clock's.
-                self.send(self.sweep(last), self.chip.waits.write);
+                self.send_sweep(last);
             }
         }
     }
 
+    fn set_chip_clock(&mut self, chip: u8, clock: Megahertz) {
+        let Some(pll) = Pll::solve(clock, &self.chip.pll) else { return };
+        if self.phase != Phase::Hashing || chip >= self.layout.chips {
+            return;
+        }
+        if clock > self.fastest {
+            self.fastest = clock;
+            self.send_sweep(clock);
+        }
+        // The next order for all is new, even where it names the clock of before.
+        self.target = None;
+        self.send_pll(Some(self.at.address(chip)), pll);
+    }
+
     fn submit(&mut self, work: &Work) -> Result<(), BusError> {
-        if self.phase != Phase::Hashing {
-            return Ok(());
+        match (self.phase, self.chip.jobs.kind) {
+            (Phase::Hashing, JobKind::Header { length }) => self.submit_header(work, length),
+            (Phase::Hashing, JobKind::Midstates) => self.submit_midstates(work),
+            _ => Ok(()),
         }
-        if work.version_mask & FULL_MASK != self.mask {
-            self.mask = work.version_mask & FULL_MASK;
-            self.uart.write(&self.rolling().to_bytes())?;
-        }
-        let id = (self.next_job as u8) << self.chip.job_id_mask.trailing_zeros();
-        self.jobs[self.next_job] = Some(Slot { work: work.id, version: work.header.version, mask: self.mask });
-        self.next_job = (self.next_job + 1) % JOBS;
-        self.uart.write(&job_frame(id, self.chip.job_length, &work.header))
     }
 
     fn stop(&mut self) -> Result<(), BusError> {
         let spoke = self.phase != Phase::Off;
         self.forget();
         self.phase = Phase::Off;
-        if !spoke {
+        // Chips that bound their sweep themselves cannot be told to stop; they run dry.
+        if !spoke || self.chip.sweep == super::Sweep::Own {
             return Ok(());
         }
-        self.uart.write(&Command::WriteAll { register: register::HASH_COUNTING, value: 0 }.to_bytes())
+        self.write(Command::WriteAll { register: register::HASH_COUNTING, value: 0 })
     }
 
     fn turn(&mut self, now: Time) -> Result<(), BusError> {
         self.read_at = now;
-        self.receive()?;
+        self.receive(now)?;
         while self.due <= now {
             let Some(step) = self.script.pop_front() else { break };
             let wait = self.run(step)?;
             self.due = now + wait;
         }
-        Ok(())
+        self.roll(now)?;
+        self.watch(now)
     }
 
     fn wake_at(&self) -> Time {
-        match (self.phase, self.script.is_empty()) {
-            (Phase::Off, _) => Time::NEVER,
-            (_, true) => self.read_at + READ_PERIOD,
-            (_, false) => self.due.min(self.read_at + READ_PERIOD),
+        let script = if self.script.is_empty() { Time::NEVER } else { self.due };
+        let frame = self.roller.as_ref().map_or(Time::NEVER, Roller::due);
+        match self.phase {
+            Phase::Off => Time::NEVER,
+            _ => script.min(frame).min(self.read_at + READ_PERIOD),
         }
     }
 
@@ -406,30 +381,30 @@ impl<U: Uart> ChainDriver for Chain<U> {
     }
 
     fn epoch(&self) -> Duration {
-        let versions = f64::from(1u32 << (self.mask.count_ones()));
-        let batches = (versions / f64::from(self.chip.small_cores_per_core)).max(1.0);
-        let ticks = f64::from(self.chip.sweep_ticks(self.clock, self.layout.address_interval));
-        Duration::from_secs_f64(batches * ticks / (super::pll::CRYSTAL.0 * 1e6))
+        self.work_lasts()
     }
 
     fn counters(&self) -> Counters {
         Counters { frame_errors: self.decoder.errors(), ..self.counters }
     }
 
-    fn set_chip_clock(&mut self, chip: u8, clock: Megahertz) {
-        if let (Phase::Hashing, Some(pll)) = (self.phase, Pll::solve(clock, &self.chip.pll))
-            && chip < self.layout.chips
-        {
-            let chip = chip.saturating_mul(self.layout.address_interval);
-            self.send(Command::Write { chip, register: register::PLL0, value: pll.to_register() }, self.chip.waits.write);
-        }
-    }
-
     fn ticket_bits(&self) -> u8 {
         TICKET_BITS
+    }
+
+    fn readings(&self) -> &[ChipReading] {
+        self.watcher.readings()
     }
 }
 
 #[cfg(test)]
 #[path = "chain_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "start_tests.rs"]
+mod start_tests;
+
+#[cfg(test)]
+#[path = "watch_tests.rs"]
+mod watch_tests;

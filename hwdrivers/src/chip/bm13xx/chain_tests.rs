@@ -4,16 +4,25 @@ use super::super::chip;
 use super::super::frame::{Reply, ReplySize};
 use super::super::job::read_job_frame;
 use super::*;
-use model::{ChainId, ChipAt, ChipModel, Header, JobId};
+use model::{ChainId, ChipAt, ChipModel, Header, JobId, WorkId};
 
-#[derive(Default)]
-struct Line {
-    chips: usize,
-    sent: Vec<Vec<u8>>,
-    bauds: Vec<u32>,
-    inbox: VecDeque<u8>,
+pub(super) struct Line {
+    /// Chips that answer, with what and in how many bytes.
+    pub(super) chips: usize,
+    pub(super) id: u32,
+    pub(super) size: ReplySize,
+    pub(super) sent: Vec<Vec<u8>>,
+    pub(super) bauds: Vec<u32>,
+    pub(super) inbox: VecDeque<u8>,
     reads: usize,
     gone: bool,
+}
+
+impl Line {
+    pub(super) fn of(chip: &Chip, chips: usize) -> Line {
+        let (sent, bauds, inbox) = (vec![], vec![], VecDeque::new());
+        Line { chips, id: chip.id, size: chip.replies, sent, bauds, inbox, reads: 0, gone: false }
+    }
 }
 
 impl Uart for Line {
@@ -21,9 +30,9 @@ impl Uart for Line {
         if self.gone {
             return Err(BusError::Gone);
         }
-        if bytes[2..] == [0x52, 5, 0, 0, 0x0a] {
-            let reply = Reply::Register { value: 0x1362_0300, chip: 0, register: 0 };
-            (0..self.chips).for_each(|_| self.inbox.extend(reply.to_bytes(ReplySize::Long)));
+        if bytes.ends_with(&[0x52, 5, 0, 0, 0x0a]) || bytes == [0x54, 5, 0, 0, 0x19] {
+            let reply = Reply::Register { value: self.id, chip: 0, register: 0 };
+            (0..self.chips).for_each(|_| self.inbox.extend(reply.to_bytes(self.size)));
         }
         self.sent.push(bytes.to_vec());
         Ok(())
@@ -43,11 +52,11 @@ impl Uart for Line {
 const LAYOUT: ChainLayout = ChainLayout { chip: ChipModel::Bm1362, chips: 126, domains: 42, address_interval: 2 };
 
 fn chain(chips: usize) -> Chain<Line> {
-    Chain::new(Line { chips, ..Line::default() }, &LAYOUT, Scale::HARDWARE)
+    Chain::new(Line::of(&super::super::bm1362::BM1362, chips), &LAYOUT, Scale::HARDWARE)
 }
 
 /// Turns at each wake until `until` or the script's end, and returns what happened and when it ended.
-fn run(chain: &mut Chain<Line>, mut now: Time, until: Option<&ChainEvent>) -> (Vec<ChainEvent>, Time) {
+pub(super) fn run(chain: &mut Chain<Line>, mut now: Time, until: Option<&ChainEvent>) -> (Vec<ChainEvent>, Time) {
     let mut events = vec![];
     for _ in 0..10_000 {
         chain.turn(now).expect("the line stands");
@@ -62,7 +71,7 @@ fn run(chain: &mut Chain<Line>, mut now: Time, until: Option<&ChainEvent>) -> (V
     (events, now)
 }
 
-fn all(register: u8, value: u32) -> Vec<u8> {
+pub(super) fn all(register: u8, value: u32) -> Vec<u8> {
     Command::WriteAll { register, value }.to_bytes()
 }
 
@@ -77,7 +86,7 @@ fn hashing(clock: f64) -> (Chain<Line>, Time) {
     (chain, now)
 }
 
-fn work(id: u64, version_mask: u32) -> Work {
+pub(super) fn work(id: u64, version_mask: u32) -> Work {
     let header = Header { version: 0x2000_0000, time: 1_700_000_000, bits: 0x1703_4219, ..Header::default() };
     Work { id: WorkId(id), job: JobId(1), chain: ChainId(0), header, version_mask, extranonce2: vec![0; 4] }
 }
@@ -117,7 +126,7 @@ fn the_ramp_ends_with_each_chip_and_the_sweep() {
         .to_vec();
     assert_eq!(sent[2..7], first);
     assert_eq!(sent[631][..6], [0x55, 0xaa, 0x41, 9, 250, 0x3c]);
-    assert_eq!(sent[632], all(0x10, chain.chip.sweep_ticks(Megahertz(68.75), 2)));
+    assert_eq!(sent[632], all(0x10, chain.chip.sweep_ticks(Megahertz(68.75), &chain.at).expect("bounded")));
     assert_eq!(sent[633], all(0xa4, 0x9000_ffff));
     assert!(chain.is_hashing());
 }
@@ -131,7 +140,8 @@ fn a_clock_set_before_the_start_is_forgotten_and_one_set_while_starting_is_kept(
 #[test]
 fn a_running_chain_ramps_with_its_sweep_never_too_long() {
     let (mut chain, now) = hashing(62.5);
-    let ticks = |clock| all(0x10, chip(ChipModel::Bm1362).expect("driven").sweep_ticks(Megahertz(clock), 2));
+    let at = chain.at;
+    let ticks = |clock| all(0x10, chip(ChipModel::Bm1362).and_then(|c| c.sweep_ticks(Megahertz(clock), &at)).expect("bounded"));
     chain.set_clock(Megahertz(75.0));
     let (events, now) = run(&mut chain, now, None);
     assert_eq!(events, [ChainEvent::Clock(Megahertz(68.75)), ChainEvent::Clock(Megahertz(75.0))]);
@@ -227,4 +237,53 @@ fn a_babbling_line_holds_no_turn_and_a_dead_one_is_told() {
     assert_eq!(chain.uart.reads, READS);
     chain.uart.gone = true;
     assert!(matches!(chain.submit(&work(1, 0)), Err(BusError::Gone)));
+}
+
+#[test]
+fn another_chip_is_named_and_ends_the_start() {
+    let mut strange = chain(3);
+    strange.uart.id = 0x1366_0000;
+    strange.start(Time::ZERO);
+    let (events, _) = run(&mut strange, Time::ZERO, None);
+    let trouble = ChainTrouble::Model { expected: 0x1362, found: 0x1366 };
+    assert_eq!(events, [ChainEvent::Trouble(trouble)]);
+    assert!(trouble.to_string().contains("1366"), "{trouble}");
+    assert_eq!(strange.wake_at(), Time::NEVER);
+}
+
+#[test]
+fn replies_of_the_wrong_size_are_named_at_the_start_and_later() {
+    let trouble = ChainEvent::Trouble(ChainTrouble::ReplySize { expected: 11, found: 9 });
+    for chips in [1, 126] {
+        let mut deaf = chain(chips);
+        deaf.uart.size = ReplySize::Short;
+        deaf.start(Time::ZERO);
+        assert_eq!(run(&mut deaf, Time::ZERO, None).0, std::slice::from_ref(&trouble), "{chips} chips");
+    }
+    let (mut chain, now) = hashing(62.5);
+    let nonce = Reply::Nonce { nonce: 7, excess: 0, id: 0, version: 0 };
+    for _ in 0..20 {
+        chain.uart.inbox.extend(nonce.to_bytes(ReplySize::Short));
+    }
+    assert_eq!(run(&mut chain, now, None).0, [trouble], "told once");
+}
+
+#[test]
+fn one_chips_clock_is_its_own_until_all_are_set() {
+    let (mut chain, now) = hashing(62.5);
+    let pll = |clock: f64| Pll::solve(Megahertz(clock), &chain.chip.pll).expect("solvable").to_register(chain.chip.pll.form);
+    let (fast, slow, common) = (pll(75.0), pll(56.25), pll(62.5));
+    let ticks = chain.chip.sweep_ticks(Megahertz(75.0), &chain.at).expect("bounded");
+    chain.set_chip_clock(10, Megahertz(75.0));
+    chain.set_chip_clock(11, Megahertz(56.25));
+    chain.set_chip_clock(126, Megahertz(56.25));
+    chain.set_chip_clock(12, Megahertz(f64::NAN));
+    let (_, now) = run(&mut chain, now, None);
+    let one = |chip, value| Command::Write { chip, register: 0x08, value }.to_bytes();
+    assert_eq!(chain.uart.sent, [all(0x10, ticks), one(20, fast), one(22, slow)], "the sweep is the fastest one's, and first");
+    chain.uart.sent.clear();
+    chain.set_clock(Megahertz(62.5));
+    run(&mut chain, now, None);
+    assert_eq!(chain.uart.sent[0], all(0x08, common), "all come back, though the common clock was the same before");
+    assert_eq!(chain.uart.sent.last(), Some(&all(0x10, chain.chip.sweep_ticks(Megahertz(62.5), &chain.at).expect("bounded"))));
 }

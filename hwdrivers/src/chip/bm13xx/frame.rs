@@ -1,16 +1,12 @@
-//! Commands to the chips and replies from them, as bytes on the line. A reply stream is cut into frames by its preamble and
-//! checksum; after damage it finds its step again. Not here: what a register means, jobs (`job`).
+//! Commands to the chips and replies from them, as bytes on the line. Not here: how a stream is cut into replies (`decoder`),
+//! what a register means, jobs (`job`).
 
 use super::crc::{crc5, crc5_reply};
-use std::collections::VecDeque;
 
 /// First bytes of all that a host sends.
 pub const COMMAND_PREAMBLE: [u8; 2] = [0x55, 0xaa];
 /// First bytes of all that a chip sends.
 pub const REPLY_PREAMBLE: [u8; 2] = [0xaa, 0x55];
-/// Bytes that may wait for the rest of their frame. A full chain's answer to one broadcast is 128 replies of 11 bytes; what is
-/// beyond twice that is not chips talking.
-pub const BUFFER_LIMIT: usize = 4096;
 
 /// One command. Values are 32-bit registers, most significant byte first on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,10 +45,48 @@ pub enum Command {
     Inactive,
 }
 
+/// How a chip's frames look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Framing {
+    /// BM1397 and later: a preamble both ways.
+    Preamble,
+    /// BM1387: none, and other codes for the same commands.
+    Bare,
+}
+
 impl Command {
-    /// The frame on the wire.
+    /// The frame on the wire, with a preamble.
     #[must_use]
     pub fn to_bytes(self) -> Vec<u8> {
+        self.framed(Framing::Preamble)
+    }
+
+    /// The frame on the wire.
+    #[must_use]
+    pub fn framed(self, framing: Framing) -> Vec<u8> {
+        match framing {
+            Framing::Preamble => self.with_preamble(),
+            Framing::Bare => self.bare(),
+        }
+    }
+
+    fn bare(self) -> Vec<u8> {
+        let mut f = match self {
+            Command::SetAddress(chip) => vec![0x41, 5, chip, 0],
+            Command::Write { chip, register, .. } => vec![0x48, 9, chip, register],
+            Command::WriteAll { register, .. } => vec![0x58, 9, 0, register],
+            Command::Read { chip, register } => vec![0x44, 5, chip, register],
+            Command::ReadAll { register } => vec![0x54, 5, 0, register],
+            Command::Inactive => vec![0x55, 5, 0, 0],
+        };
+        if let Command::Write { value, .. } | Command::WriteAll { value, .. } = self {
+            f.extend(value.to_be_bytes());
+        }
+        f.push(crc5(&f));
+        f
+    }
+
+    fn with_preamble(self) -> Vec<u8> {
         let mut f = COMMAND_PREAMBLE.to_vec();
         match self {
             Command::SetAddress(chip) => f.extend([0x40, 5, chip, 0]),
@@ -98,9 +132,11 @@ pub enum Reply {
     },
 }
 
-/// How long replies are, preamble included.
+/// How long replies are, the preamble included where there is one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReplySize {
+    /// 7 bytes without a preamble: BM1387. A register's reply names neither chip nor register.
+    Bare,
     /// 9 bytes: midstate chips, and later ones before version rolling is switched on.
     Short,
     /// 11 bytes.
@@ -112,6 +148,7 @@ impl ReplySize {
     #[must_use]
     pub const fn bytes(self) -> usize {
         match self {
+            ReplySize::Bare => 7,
             ReplySize::Short => 9,
             ReplySize::Long => 11,
         }
@@ -126,6 +163,14 @@ impl Reply {
     #[must_use]
     pub fn to_bytes(self, size: ReplySize) -> Vec<u8> {
         let (mut f, kind, version) = match self {
+            Reply::Register { value, .. } if size == ReplySize::Bare => {
+                let v = value.to_be_bytes();
+                (vec![v[0], v[1], v[2], v[3], 0, 0], KIND_REGISTER, 0)
+            }
+            Reply::Nonce { nonce, id, .. } if size == ReplySize::Bare => {
+                let n = nonce.to_le_bytes();
+                (vec![n[0], n[1], n[2], n[3], 0, id], KIND_NONCE, 0)
+            }
             Reply::Register { value, chip, register } => {
                 let v = value.to_be_bytes();
                 (vec![0xaa, 0x55, v[0], v[1], v[2], v[3], chip, register], KIND_REGISTER, 0)
@@ -138,12 +183,13 @@ impl Reply {
         if size == ReplySize::Long {
             f.extend(version.to_be_bytes());
         }
-        f.push(kind << 5 | crc5_reply(&f[2..], kind));
+        let payload = if size == ReplySize::Bare { &f[..] } else { &f[2..] };
+        f.push(kind << 5 | crc5_reply(payload, kind));
         f
     }
 
     /// Reads what is behind the preamble; `None` where checksum or kind is wrong.
-    fn from_body(b: &[u8]) -> Option<Reply> {
+    pub(super) fn from_body(b: &[u8]) -> Option<Reply> {
         let (last, payload) = b.split_last()?;
         if crc5(b) != 0 || payload.len() < 6 {
             return None;
@@ -160,76 +206,9 @@ impl Reply {
     }
 }
 
-/// Cuts a byte stream into replies.
-#[derive(Debug)]
-pub struct Decoder {
-    size: ReplySize,
-    buffer: VecDeque<u8>,
-    in_step: bool,
-    errors: u64,
-}
-
-impl Decoder {
-    /// A decoder of an empty stream.
-    #[must_use]
-    pub fn new(size: ReplySize) -> Decoder {
-        Decoder { size, buffer: VecDeque::new(), in_step: true, errors: 0 }
-    }
-
-    /// From now on replies are this long. Bytes that wait are thrown away.
-    pub fn restart(&mut self, size: ReplySize) {
-        (self.size, self.in_step) = (size, true);
-        self.buffer.clear();
-    }
-
-    /// Takes what arrived. What does not fit is thrown away and counted as one error.
-    pub fn push(&mut self, bytes: &[u8]) {
-        let room = BUFFER_LIMIT - self.buffer.len();
-        if bytes.len() > room {
-            self.lost();
-        }
-        self.buffer.extend(&bytes[..bytes.len().min(room)]);
-    }
-
-    /// The next whole reply.
-    pub fn next_reply(&mut self) -> Option<Reply> {
-        loop {
-            while self.buffer.len() >= 2 && (self.buffer[0], self.buffer[1]) != (0xaa, 0x55) {
-                self.buffer.pop_front();
-                self.lost();
-            }
-            if self.buffer.len() < self.size.bytes() {
-                return None;
-            }
-            let body: Vec<u8> = self.buffer.iter().skip(2).take(self.size.bytes() - 2).copied().collect();
-            if let Some(reply) = Reply::from_body(&body) {
-                self.buffer.drain(..self.size.bytes());
-                self.in_step = true;
-                return Some(reply);
-            }
-            // The preamble may have been data of a damaged frame: only it is skipped, so that a frame inside is still found.
-            self.in_step = true;
-            self.lost();
-            self.buffer.drain(..2);
-        }
-    }
-
-    /// Damaged or unreadable stretches so far. A run of noise counts once.
-    #[must_use]
-    pub fn errors(&self) -> u64 {
-        self.errors
-    }
-
-    fn lost(&mut self) {
-        if self.in_step {
-            self.errors += 1;
-        }
-        self.in_step = false;
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::decoder::Decoder;
     use super::*;
 
     fn hex(text: &str) -> Vec<u8> {
@@ -281,6 +260,21 @@ mod tests {
     }
 
     #[test]
+    fn commands_of_a_bm1387_have_codes_of_their_own() {
+        for (text, command) in [
+            ("41 05 FC 00 0B", Command::SetAddress(0xfc)),
+            ("54 05 00 00 19", Command::ReadAll { register: 0 }),
+            ("55 05 00 00 10", Command::Inactive),
+            ("48 09 00 0C 00 68 02 21 02", Command::Write { chip: 0, register: 0x0c, value: 0x0068_0221 }),
+        ] {
+            assert_eq!(command.framed(Framing::Bare), hex(text), "{text}");
+        }
+        let all = Command::WriteAll { register: 0x0c, value: 0x0068_0221 }.framed(Framing::Bare);
+        assert_eq!((all[0], crc5(&all[..8])), (0x58, all[8]));
+        assert_eq!(Command::Read { chip: 0xf4, register: 0x20 }.framed(Framing::Bare)[..4], [0x44, 5, 0xf4, 0x20]);
+    }
+
+    #[test]
     fn replies_match_captures_both_ways() {
         let register = |value| Reply::Register { value, chip: 0, register: 0 };
         for (text, size, reply) in [
@@ -294,6 +288,8 @@ mod tests {
             ("AA55 13680000 00 00 0000 0F", ReplySize::Long, register(0x1368_0000)),
             ("AA55 13700000 00 00 0000 10", ReplySize::Long, register(0x1370_0000)),
             ("AA55 0000C100 00 18 02", ReplySize::Short, Reply::Register { value: 0xc100, chip: 0, register: 0x18 }),
+            ("13 87 90 F4 00 00 1C", ReplySize::Bare, register(0x1387_90f4)),
+            ("72 03 EA 83 00 03 98", ReplySize::Bare, Reply::Nonce { nonce: 0x83ea_0372, excess: 0, id: 3, version: 0 }),
             (
                 "AA55 1800A640 02 99 22F9 91",
                 ReplySize::Long,
@@ -310,45 +306,6 @@ mod tests {
             decoder.push(&hex(text));
             assert_eq!(decoder.next_reply(), Some(reply), "{text}");
             assert_eq!((decoder.next_reply(), decoder.errors()), (None, 0));
-        }
-    }
-
-    #[test]
-    fn a_stream_finds_its_step_again_after_damage() {
-        let good = hex("AA55 6DB88EE1 01 04 0354 94");
-        let mut damaged = good.clone();
-        damaged[4] ^= 0x10;
-        let cut = &good[..6];
-        let mut decoder = Decoder::new(ReplySize::Long);
-        for byte in [&[0, 0xff, 0xaa][..], &good, &damaged, &good, cut, &good].concat() {
-            decoder.push(&[byte]);
-        }
-        let found = std::iter::from_fn(|| decoder.next_reply()).count();
-        assert_eq!(found, 3);
-        assert_eq!(decoder.errors(), 3, "noise, a damaged frame and a cut frame");
-    }
-
-    #[test]
-    fn noise_without_end_stays_bounded() {
-        let mut decoder = Decoder::new(ReplySize::Long);
-        for _ in 0..100 {
-            decoder.push(&[0xaa; 1000]);
-        }
-        assert!(decoder.buffer.len() <= BUFFER_LIMIT);
-        assert_eq!(decoder.next_reply(), None);
-        assert!(decoder.errors() >= 1);
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn any_bytes_are_survived_and_a_frame_behind_silence_is_found(noise in proptest::collection::vec(0u8.., 0..300)) {
-            let mut decoder = Decoder::new(ReplySize::Long);
-            decoder.push(&noise);
-            while decoder.next_reply().is_some() {}
-            decoder.push(&[0; 11]);
-            let reply = Reply::Nonce { nonce: 7, excess: 0, id: 8, version: 9 };
-            decoder.push(&reply.to_bytes(ReplySize::Long));
-            proptest::prop_assert_eq!(std::iter::from_fn(|| decoder.next_reply()).last(), Some(reply));
         }
     }
 }

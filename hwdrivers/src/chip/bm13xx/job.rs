@@ -1,7 +1,9 @@
-//! The full-header job: a whole block header less its nonce, in the chip's own order of words. Not here: midstate jobs of the
-//! older chips.
+//! Jobs as frames: the full-header job, a whole block header less its nonce in the chip's own order of words, and the midstate job
+//! of BM1397 and before, up to four hashes of a header's first 64 bytes and the twelve bytes that follow them. Not here: which
+//! versions are rolled.
 
 use super::crc::crc16;
+use super::frame::{COMMAND_PREAMBLE, Framing};
 use model::{Hash, Header};
 
 /// Bytes of a full-header job on the wire.
@@ -22,6 +24,58 @@ pub fn job_frame(id: u8, length: u8, header: &Header) -> [u8; JOB_BYTES] {
     let crc = crc16(&f[2..86]);
     f[86..].copy_from_slice(&crc.to_be_bytes());
     f
+}
+
+/// The twelve bytes between a midstate and the nonce: end of the merkle root, time and target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tail {
+    /// Compact target.
+    pub bits: u32,
+    /// Time.
+    pub time: u32,
+    /// The merkle root's last four bytes.
+    pub root: [u8; 4],
+}
+
+impl Tail {
+    /// A header's.
+    #[must_use]
+    pub fn of(header: &Header) -> Tail {
+        let r = &header.merkle_root.0;
+        Tail { bits: header.bits, time: header.time, root: [r[28], r[29], r[30], r[31]] }
+    }
+}
+
+/// The frame of a midstate job with one, two or four midstates. The length byte is the frame's without its preamble.
+#[must_use]
+pub fn midstate_frame(framing: Framing, id: u8, tail: Tail, states: &[[u32; 8]]) -> Vec<u8> {
+    let mut f = vec![0x21, 22 + 32 * states.len() as u8, id, states.len() as u8, 0, 0, 0, 0];
+    f.extend(tail.bits.to_le_bytes());
+    f.extend(tail.time.to_le_bytes());
+    f.extend(tail.root);
+    for state in states {
+        f.extend(state.iter().rev().flat_map(|word| word.to_be_bytes()));
+    }
+    f.extend(crc16(&f).to_be_bytes());
+    match framing {
+        Framing::Preamble => [&COMMAND_PREAMBLE[..], &f].concat(),
+        Framing::Bare => f,
+    }
+}
+
+/// The bits of `counter` in the places of `mask`, the lowest first: the version that is so many steps behind the first.
+#[must_use]
+pub fn deposit(mut counter: u32, mask: u32) -> u32 {
+    let (mut left, mut out) = (mask, 0);
+    while left != 0 && counter != 0 {
+        let bit = left & left.wrapping_neg();
+        if counter & 1 == 1 {
+            out |= bit;
+        }
+        counter >>= 1;
+        left ^= bit;
+    }
+    out
 }
 
 /// Reads a job frame back: its raw id byte and header. `None` where it is none or its checksum is wrong.
@@ -60,7 +114,8 @@ fn words_reversed(bytes: &[u8; 32]) -> [u8; 32] {
 
 #[cfg(test)]
 mod tests {
-    use super::super::frame::{Decoder, Reply, ReplySize};
+    use super::super::decoder::Decoder;
+    use super::super::frame::{Reply, ReplySize};
     use super::*;
 
     fn hex(text: &str) -> Vec<u8> {
@@ -116,6 +171,31 @@ mod tests {
         let mut frame: [u8; JOB_BYTES] = hex(GAMMA_JOB).try_into().expect("88 bytes");
         frame[40] ^= 1;
         assert_eq!(read_job_frame(&frame), None);
+    }
+
+    #[test]
+    fn a_midstate_job_has_its_words_last_to_first() {
+        let header = Header { version: 0x2000_0000, time: 0x0102_0304, bits: 0x1703_4219, ..Header::default() };
+        let states: Vec<[u32; 8]> = (0..4).map(|n| Header { version: header.version | n << 13, ..header }.midstate()).collect();
+        for (count, length) in [(1, 0x36), (2, 0x56), (4, 0x96)] {
+            let frame = midstate_frame(Framing::Preamble, 0x24, Tail::of(&header), &states[..count]);
+            assert_eq!(frame[..6], [0x55, 0xaa, 0x21, length, 0x24, count as u8]);
+            assert_eq!(frame.len(), usize::from(length) + 2);
+            assert_eq!(frame[10..22], [0x19, 0x42, 0x03, 0x17, 0x04, 0x03, 0x02, 0x01, 0, 0, 0, 0]);
+            assert_eq!(frame[22..26], states[0][7].to_be_bytes());
+            assert_eq!(frame[50..54], states[0][0].to_be_bytes());
+            assert_eq!(crc16(&frame[2..]), 0, "a checksum behind what it covers makes 0");
+            assert_eq!(midstate_frame(Framing::Bare, 0x24, Tail::of(&header), &states[..count]), frame[2..]);
+        }
+    }
+
+    #[test]
+    fn counters_fill_the_masks_bits_from_the_lowest() {
+        for (counter, mask, bits) in
+            [(0, 0xffff, 0), (5, 0x1fff_e000, 0xa000), (5, 0x0000_6000, 0x2000), (6, 0x0101_0100, 0x0101_0000), (1, 0, 0)]
+        {
+            assert_eq!(deposit(counter, mask), bits, "{counter} in {mask:08x}");
+        }
     }
 
     #[test]

@@ -7,12 +7,29 @@ use model::Megahertz;
 pub const CRYSTAL: Megahertz = Megahertz(25.0);
 /// From here on bit 28 selects the oscillator's upper band.
 const UPPER_BAND_MHZ: f64 = 2400.0;
+/// BM1397's divider behind its oscillator, and what hosts write to it.
+const USER_DIVIDER: (u8, u32) = (0x70, 0x0f0f_0f00);
 /// Post dividers have three bits and hold divider − 1, and the vendor's solver stays below the last.
 const POST_DIVIDER_MAX: u32 = 7;
 
-/// What a chip's oscillator can do.
+/// How a chip's register holds the dividers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PllForm {
+    /// BM1362 and later: post dividers less one, and bit 28 for the oscillator's upper band.
+    LessOne,
+    /// BM1397: post dividers as they are.
+    AsIs,
+    /// BM1387: post dividers as they are, and nothing above them.
+    Bare,
+}
+
+/// What a chip's oscillator can do, and how it is told.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PllLimits {
+    /// How the register holds the dividers.
+    pub form: PllForm,
+    /// Which register.
+    pub register: u8,
     /// Smallest feedback divider.
     pub feedback_min: u32,
     /// Largest feedback divider.
@@ -34,6 +51,16 @@ pub struct Pll {
     pub post1: u32,
     /// PD2, the divider itself.
     pub post2: u32,
+}
+
+impl PllLimits {
+    /// The writes that set a chip's clock.
+    pub fn writes(&self, pll: Pll) -> impl Iterator<Item = (u8, u32)> + use<> {
+        let word = (self.register, pll.to_register(self.form));
+        // BM1397: the divider behind the oscillator and then the oscillator, each twice, as published hosts do.
+        let list = if self.form == PllForm::AsIs { vec![USER_DIVIDER, USER_DIVIDER, word, word] } else { vec![word] };
+        list.into_iter()
+    }
 }
 
 impl Pll {
@@ -72,11 +99,16 @@ impl Pll {
         Megahertz(CRYSTAL.0 * f64::from(self.feedback) / f64::from(self.reference))
     }
 
-    /// The register of BM1362 and later, which hold divider − 1.
+    /// The register's word.
     #[must_use]
-    pub fn to_register(&self) -> u32 {
-        let top = if self.vco().0 >= UPPER_BAND_MHZ { 0x5000_0000 } else { 0x4000_0000 };
-        top | self.feedback << 16 | self.reference << 8 | (self.post1 - 1) << 4 | (self.post2 - 1)
+    pub fn to_register(&self, form: PllForm) -> u32 {
+        let (top, less) = match form {
+            PllForm::LessOne if self.vco().0 >= UPPER_BAND_MHZ => (0x5000_0000, 1),
+            PllForm::LessOne => (0x4000_0000, 1),
+            PllForm::AsIs => (0x4000_0000, 0),
+            PllForm::Bare => (0, 0),
+        };
+        top | self.feedback << 16 | self.reference << 8 | (self.post1 - less) << 4 | (self.post2 - less)
     }
 
     /// Reads the register of BM1362 and later; `None` where a divider is 0.
@@ -95,6 +127,9 @@ impl Pll {
 #[cfg(test)]
 mod tests {
     use super::super::bm1362::BM1362;
+    use super::super::bm1366::BM1366;
+    use super::super::bm1368::BM1368;
+    use super::super::bm1370::BM1370;
     use super::*;
 
     #[test]
@@ -111,14 +146,14 @@ mod tests {
         ] {
             let pll = Pll::from_register(register).expect("valid");
             assert!((pll.clock().0 - clock).abs() < 0.01, "{register:08x}");
-            assert_eq!(pll.to_register(), register, "{register:08x}");
+            assert_eq!(pll.to_register(PllForm::LessOne), register, "{register:08x}");
         }
         assert_eq!(Pll::from_register(0), None);
     }
 
     #[test]
     fn the_search_finds_what_the_factory_found() {
-        let bm1368 = PllLimits { feedback_min: 144, feedback_max: 235, vco_min: Megahertz(2000.0), vco_max: Megahertz(2950.0) };
+        let bm1368 = BM1368.pll;
         for (clock, feedback, post1, post2) in [
             (56.25, 162, 6, 6),
             (93.75, 180, 6, 4),
@@ -138,12 +173,30 @@ mod tests {
     }
 
     #[test]
-    fn every_step_of_the_ramp_is_exact_and_within_the_chip() {
-        for step in 8..=104 {
-            let clock = Megahertz(f64::from(step) * 6.25);
-            let pll = Pll::solve(clock, &BM1362.pll).expect("solvable");
-            assert!((pll.clock().0 - clock.0).abs() < 1e-6, "{clock}: {pll:?}");
-            assert!((2000.0..=3200.0).contains(&pll.vco().0), "{clock}: {pll:?}");
+    fn every_step_of_a_ramp_is_within_the_chip_and_exact_where_its_dividers_allow() {
+        // Up to the most that any board of them allows. Where a feedback divider ends early, upper steps are only near.
+        for (chip, exact_to) in [(&BM1362, 625.0), (&BM1366, 487.5), (&BM1368, 487.5), (&BM1370, 487.5)] {
+            for step in 9..=100 {
+                let clock = Megahertz(f64::from(step) * 6.25);
+                let pll = Pll::solve(clock, &chip.pll).unwrap_or_else(|| panic!("{}: {clock}", chip.name));
+                let error = (pll.clock().0 - clock.0).abs();
+                assert!(error < if clock.0 <= exact_to { 1e-6 } else { 2.0 }, "{}: {clock}: {pll:?}", chip.name);
+                assert!((chip.pll.vco_min.0..=chip.pll.vco_max.0).contains(&pll.vco().0), "{}: {clock}: {pll:?}", chip.name);
+            }
+        }
+    }
+
+    #[test]
+    fn the_ends_of_captured_ramps_come_out_bit_by_bit() {
+        for (chip, clock, word) in [
+            (&BM1362, 56.25, 0x40a2_0255),
+            (&BM1362, 525.0, 0x40a8_0230),
+            (&BM1370, 56.25, 0x40a2_0255),
+            (&BM1370, 525.0, 0x40a8_0230),
+            (&BM1370, 600.0, 0x50c0_0230),
+        ] {
+            let pll = Pll::solve(Megahertz(clock), &chip.pll).expect("solvable");
+            assert_eq!(pll.to_register(chip.pll.form), word, "{} {clock}", chip.name);
         }
     }
 

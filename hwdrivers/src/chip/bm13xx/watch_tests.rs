@@ -1,0 +1,111 @@
+//! What chips tell of themselves, against a line that answers questions.
+
+use super::super::frame::ReplySize;
+use super::tests::{Line, run};
+use super::*;
+use crate::chip::WatchError;
+use model::{Celsius, ChipModel};
+
+/// A chain of three BM1368 that hash, and when.
+fn hashing() -> (Chain<Line>, Time) {
+    let chip = super::super::chip(ChipModel::Bm1368).expect("driven");
+    let layout = ChainLayout { chip: ChipModel::Bm1368, chips: 3, domains: 1, address_interval: 2 };
+    let mut chain = Chain::new(Line::of(chip, 3), &layout, Scale::HARDWARE);
+    chain.start(Time::ZERO);
+    chain.set_clock(Megahertz(62.5));
+    let (events, now) = run(&mut chain, Time::ZERO, Some(&ChainEvent::Hashing));
+    assert_eq!(events.last(), Some(&ChainEvent::Hashing));
+    chain.uart.sent.clear();
+    (chain, now)
+}
+
+/// Lets seconds pass; `answer` answers each question with a value or not at all.
+fn pass(chain: &mut Chain<Line>, now: &mut Time, seconds: u64, answer: impl Fn(u8, u8) -> Option<u32>) -> Vec<ChainEvent> {
+    let mut events = vec![];
+    let (end, size) = (*now + Duration::from_secs(seconds), chain.chip.replies);
+    let at = if size == ReplySize::Bare { 0 } else { 2 };
+    while *now < end {
+        chain.turn(*now).expect("the line stands");
+        for frame in std::mem::take(&mut chain.uart.sent) {
+            let (code, chip, register) = (frame[at], frame[at + 2], frame[at + 3]);
+            if let (0x42 | 0x44, Some(value)) = (code, answer(chip, register)) {
+                chain.uart.inbox.extend(Reply::Register { value, chip, register }.to_bytes(size));
+            }
+        }
+        events.extend(std::iter::from_fn(|| chain.next_event()));
+        *now = chain.wake_at().max(*now);
+    }
+    events
+}
+
+/// The code that a thermometer has for this temperature.
+fn code(celsius: f64) -> u32 {
+    1 << 31 | ((celsius + 299.514_4) / 0.171_342).round() as u32
+}
+
+fn temperatures(events: &[ChainEvent]) -> Vec<Result<f64, WatchError>> {
+    let of = |e: &ChainEvent| if let ChainEvent::Temperature(t) = e { Some(t.map(|c| c.0)) } else { None };
+    events.iter().filter_map(of).collect()
+}
+
+#[test]
+fn the_hottest_chip_of_a_round_is_told_often_enough() {
+    let (mut chain, mut now) = hashing();
+    let events = pass(&mut chain, &mut now, 20, |chip, register| (register == 0xb4).then(|| code(60.0 + f64::from(chip))));
+    let told = temperatures(&events);
+    assert!(told.len() >= 5, "a reading that is older than 5 s does not count: {}", told.len());
+    assert!(told.iter().skip(1).all(|t| t.is_ok_and(|t| (t - 64.0).abs() < 0.1)), "{told:?}");
+    let readings: Vec<f64> = chain.readings().iter().filter_map(|r| r.celsius).map(|c| c.0.round()).collect();
+    assert_eq!(readings, [60.0, 62.0, 64.0]);
+}
+
+#[test]
+fn silent_cold_and_absurd_thermometers_are_told_as_such() {
+    for (value, error) in [(None, WatchError::Silent), (Some(0), WatchError::NotMeasured)] {
+        let (mut chain, mut now) = hashing();
+        let told = temperatures(&pass(&mut chain, &mut now, 5, |_, register| value.filter(|_| register == 0xb4)));
+        assert!(told.contains(&Err(error)), "{told:?}");
+        assert!(told.iter().all(Result::is_err), "{told:?}");
+    }
+    let (mut chain, mut now) = hashing();
+    let told = temperatures(&pass(&mut chain, &mut now, 5, |_, register| (register == 0xb4).then(|| code(900.0))));
+    assert!(matches!(told.last(), Some(Err(WatchError::Absurd(Celsius(_))))), "{told:?}");
+    // One broken thermometer does not hide the others.
+    let told = temperatures(&pass(&mut chain, &mut now, 5, |chip, register| {
+        (register == 0xb4).then(|| if chip == 2 { 0 } else { code(50.0) })
+    }));
+    assert!(told.last().is_some_and(|t| t.is_ok_and(|t| (t - 50.0).abs() < 0.1)), "{told:?}");
+}
+
+#[test]
+fn factory_codes_read_as_the_factory_read_them() {
+    // Ends of a factory log's 5,400 chip temperatures: each is a whole code.
+    for (celsius, code) in [(44.5, 2008), (80.9, 2220)] {
+        let value = f64::from(code) * 0.171_342 - 299.514_4;
+        assert!((value - celsius).abs() < 0.1, "{value}");
+    }
+}
+
+#[test]
+fn counters_and_the_inner_supply_are_read_in_turn() {
+    let (mut chain, mut now) = hashing();
+    let events = pass(&mut chain, &mut now, 60, |chip, register| {
+        Some(match register {
+            0xb4 => code(50.0),
+            // 1.5 steps less 1.0, times the chip's 0.6.
+            0xbd => 1 << 31 | 0x6000,
+            0x8c => 1000 + u32::from(chip),
+            0x4c => 7,
+            0x88..=0x8b => u32::from(register),
+            _ => return None,
+        })
+    });
+    assert!(!events.iter().any(|e| matches!(e, ChainEvent::Register { .. })), "what was asked for here is kept here");
+    for (position, reading) in chain.readings().iter().enumerate() {
+        assert_eq!(reading.hashes, Some(1000 + 2 * position as u32));
+        assert_eq!((reading.errors, reading.quarters), (Some(7), [0x88, 0x89, 0x8a, 0x8b].map(Some)));
+        assert!(reading.volt.is_some_and(|v| (v.0 - 0.3).abs() < 1e-9), "{:?}", reading.volt);
+    }
+    chain.stop().expect("the line stands");
+    assert!(chain.readings().iter().all(|r| *r == ChipReading::default()), "nothing is known of chips that are off");
+}
