@@ -121,8 +121,7 @@ impl BoardHand {
                 next_sensor += 1;
             }
             let (reset, plug) = (hashboard.reset, hashboard.plug);
-            let regulator = power::regulator(hashboard.regulator)
-                .ok_or_else(|| OpenError::Part { part: format!("{:?}", hashboard.regulator) })?;
+            let regulator = power::regulator(hashboard.regulator);
             let (rail, heartbeat_at) = (None, Time::NEVER);
             boards.push(Board { sensors, regulator, started: false, rail, heartbeat_at, reset, plug });
         }

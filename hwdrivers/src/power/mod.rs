@@ -10,6 +10,7 @@ pub mod fixed;
 pub mod pic16;
 #[cfg(test)]
 pub(crate) mod testing;
+pub mod tps546;
 pub mod vid;
 
 pub use exchange::PowerError;
@@ -82,17 +83,17 @@ pub trait Power: Send {
     fn feed_period(&self) -> Option<Duration>;
 }
 
-/// The driver of a rail's regulator, where there is one for it.
+/// The driver of a rail's regulator.
 #[must_use]
-pub fn regulator(part: RegulatorPart) -> Option<Box<dyn Power>> {
-    Some(match part {
+pub fn regulator(part: RegulatorPart) -> Box<dyn Power> {
+    match part {
         RegulatorPart::Dspic { address, framing } => Box::new(dspic::Dspic::framed(address, framing)),
         RegulatorPart::Pic16 { address } => Box::new(pic16::Pic16::new(address)),
         RegulatorPart::Ds4432u { address } => Box::new(ds4432u::Ds4432u::new(address)),
-        RegulatorPart::Tps546 { .. } => return None,
+        RegulatorPart::Tps546 { address } => Box::new(tps546::Tps546::new(address, tps546::GAMMA)),
         RegulatorPart::VidPulses { line } => Box::new(vid::Vid::new(line)),
         RegulatorPart::Fixed | RegulatorPart::Supply => Box::new(fixed::Fixed::default()),
-    })
+    }
 }
 
 /// The driver of a supply.
