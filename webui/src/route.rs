@@ -54,6 +54,8 @@ fn answer(request: &Request, page: &Page, view: &Shared, commands: &SyncSender<C
     let command = match path {
         "/api/mining/start" => Some(Command::Start),
         "/api/mining/stop" => Some(Command::Stop),
+        "/api/mining/pause" => Some(Command::Pause),
+        "/api/mining/resume" => Some(Command::Resume),
         _ => None,
     };
     if let Some(command) = command {
@@ -84,7 +86,7 @@ pub(crate) fn is_read(request: &Request) -> bool {
 
 fn send(command: Command, commands: &SyncSender<Command>) -> Answer {
     match commands.try_send(command) {
-        Ok(()) => Answer::json(202, &Asked { mining: command == Command::Start }),
+        Ok(()) => Answer::json(202, &Asked::of(command)),
         Err(TrySendError::Full(_)) => {
             Answer::refusal(503, "busy", "Too many commands wait.", "Wait a few seconds and ask again.").with("Retry-After", "5")
         }
@@ -100,7 +102,22 @@ fn send(command: Command, commands: &SyncSender<Command>) -> Answer {
 /// What was asked; `/api/status` tells when it is so.
 #[derive(Serialize)]
 struct Asked {
-    mining: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mining: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    paused: Option<bool>,
+}
+
+impl Asked {
+    fn of(command: Command) -> Asked {
+        let (mining, paused) = match command {
+            Command::Start => (Some(true), None),
+            Command::Stop => (Some(false), None),
+            Command::Pause => (None, Some(true)),
+            Command::Resume => (None, Some(false)),
+        };
+        Asked { mining, paused }
+    }
 }
 
 #[derive(Serialize)]

@@ -127,6 +127,13 @@ fn commands_reach_the_miner_or_say_why_not() {
     let (code, _, body) = ask(to, "POST", "/api/mining/start", &format!("Origin: http://{to}\r\nContent-Length: 0\r\n"));
     assert_eq!((code, body.as_str()), (202, r#"{"mining":true}"#));
     assert_eq!(commands.try_recv(), Ok(Command::Start));
+    for (asked, command, answer) in
+        [("pause", Command::Pause, r#"{"paused":true}"#), ("resume", Command::Resume, r#"{"paused":false}"#)]
+    {
+        let (code, _, body) = ask(to, "POST", &format!("/api/mining/{asked}"), "");
+        assert_eq!((code, body.as_str()), (202, answer));
+        assert_eq!(commands.try_recv(), Ok(command));
+    }
     drop(commands);
     refused(ask(to, "POST", "/api/mining/start", ""), 503, "stopping");
 }

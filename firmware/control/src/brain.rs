@@ -14,10 +14,11 @@ use crate::{
     supply::Supply,
     tally::Tally,
     thermal::{Permit, Thermal},
+    tuning::{Tuner, chain::Circumstance},
 };
 use model::{
-    ChainId, Command, Cooling, Difficulty, FaultCode, Job, JobId, Limits, Nonce, Percent, Product, ShareId, Time, UpstreamId,
-    Verdict,
+    ChainId, Command, Cooling, Difficulty, FaultCode, Job, JobId, Limits, Megahertz, Nonce, Percent, Product, ShareId, Time,
+    UpstreamId, Verdict,
 };
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -30,6 +31,8 @@ const SHARES_PENDING: usize = 4096;
 const DUTY_AGAIN: Duration = Duration::from_secs(5);
 /// Smaller changes of duty are not worth a bus transfer.
 const DUTY_STEP: f64 = 1.0;
+/// Tuning is looked at this often at most: facts come by the hundred, and it moves in seconds.
+const TUNE_EVERY: Duration = Duration::from_millis(100);
 /// Something is looked at this often even where nothing is due.
 const TICK: Duration = Duration::from_secs(1);
 /// Noise and lost orders that were not told again for so long are over.
@@ -68,6 +71,8 @@ pub struct Brain {
     /// One a chain, in the same order.
     health: Vec<Health>,
     supply: Option<Supply>,
+    pub(crate) tuner: Option<Tuner>,
+    tuned: Time,
     pub(crate) failover: Failover,
     hunger: Hunger,
     /// When mining was stopped.
@@ -103,6 +108,8 @@ impl Brain {
             chains: (0u8..).zip(boards).filter_map(chain).collect(),
             health: boards.iter().map(|_| Health::default()).collect(),
             supply: limits.map(|l| Supply::new(l.supply)),
+            tuner: plan.product.map(|p| Tuner::new(now, p, plan.small_cores)),
+            tuned: now,
             failover: Failover::new(plan.upstreams),
             hunger: Hunger::new(now),
             stopped: None,
@@ -142,6 +149,17 @@ impl Brain {
                 self.mining = false;
                 self.stopped.get_or_insert(now);
             }
+            Fact::Command(command @ (Command::Pause | Command::Resume)) => match &mut self.tuner {
+                Some(tuner) => tuner.pause(command == Command::Pause),
+                // Threads of the processor start and stop at no cost.
+                None => {
+                    return self.tell(now, Fact::Command(if command == Command::Pause { Command::Stop } else { Command::Start }));
+                }
+            },
+            Fact::PowerPlan(plan) => self.tuner.iter_mut().for_each(|t| t.set(plan.clone())),
+            Fact::WallClock(unix) => self.tuner.iter_mut().for_each(|t| t.wall_clock(now, unix)),
+            Fact::Profile(profile) => self.tuner.iter_mut().for_each(|t| t.restore(profile.clone(), faults)),
+            Fact::ChipStats { chain, chips } => self.tuner.iter_mut().for_each(|t| t.count(chain, &chips)),
             Fact::UpstreamReady(u) => self.failover.ready(now, u, faults),
             Fact::UpstreamFailed { upstream, code, detail } => {
                 self.waiting_jobs.remove(&upstream);
@@ -188,8 +206,6 @@ impl Brain {
                 let detail = format!("{frame_errors} of {frames} frames had a wrong checksum");
                 self.passing(now, FaultCode::ChainNoise, place(self.chains.len(), chain), &detail);
             }
-            // Each chip's own account is for tuning.
-            Fact::ChipStats { .. } => {}
             Fact::FrameErrors { chain, count } => self.tallies.entry(chain).or_default().frame_errors = count,
             // What was lost is made good by each controller's own time limit; here it is only shown.
             Fact::OrdersLost { place, count } => {
@@ -254,13 +270,19 @@ impl Brain {
         self.supply.as_ref().is_none_or(Supply::said_off)
     }
 
+    /// Whether chains keep their rail and do nothing.
+    #[must_use]
+    pub fn is_paused(&self, now: Time) -> bool {
+        self.tuner.as_ref().is_some_and(|t| t.is_paused(now))
+    }
+
     /// Whether shares of this job still count.
     #[must_use]
     pub fn is_active(&self, job: JobId) -> bool {
         self.schedule.is_active(job)
     }
 
-    /// The one place where the controllers meet. Precedence: thermal > bringup > schedule. What heat forbids no chain starts, and what is
+    /// The one place where the controllers meet. Precedence: thermal > bringup > tuning > schedule. What heat forbids no chain starts, and what is
     /// not hashing gets no work.
     fn decide(&mut self, now: Time) {
         self.last = now;
@@ -272,16 +294,42 @@ impl Brain {
         self.hunger.tick(now, allowed, self.schedule.current().is_some(), &mut self.faults);
         let fed = allowed && self.hunger.feeds();
 
-        if let (Some(thermal), Some(supply)) = (&mut self.thermal, &mut self.supply) {
+        let paused = self.is_paused(now);
+        if let (Some(thermal), Some(supply), Some(limits)) =
+            (&mut self.thermal, &mut self.supply, self.plan.product.map(|p| p.limits))
+        {
             let powered: Vec<bool> = self.chains.iter().map(Chain::is_powered).collect();
             let present: Vec<bool> = self.chains.iter().map(Chain::is_plugged).collect();
             thermal.tick(now, &powered, &present, &mut self.faults);
             let (mut wanted, mut cut) = (false, false);
-            for (i, chain) in self.chains.iter_mut().enumerate() {
-                let clock = match thermal.permit(now, i) {
-                    Permit::Run(clock) => Some(clock),
-                    Permit::Heat | Permit::Latched | Permit::NoProof => None,
+            let permits: Vec<Option<Megahertz>> = (0..self.chains.len()).map(|i| clock_of(thermal.permit(now, i))).collect();
+            if let (Some(tuner), true) = (&mut self.tuner, now.since(self.tuned) >= TUNE_EVERY) {
+                self.tuned = now;
+                let nominal = limits.clock_nominal;
+                let hot = permits.iter().flatten().any(|c| *c < nominal);
+                let circumstance = |(i, chain): (usize, &Chain)| {
+                    let level = tuner.level(i).unwrap_or(nominal);
+                    Circumstance {
+                        wanted: fed && chain.is_plugged() && permits[i].is_some(),
+                        hashing: chain.is_hashing(),
+                        works: self.schedule.work_since(chain.id).is_some(),
+                        chips: chain.chips as usize,
+                        clock: chain.clock,
+                        held: paused || permits[i].is_none_or(|c| ceiling(c, &limits) < level),
+                        nonce_bits: self.tallies.get(&chain.id).map_or(0, |t| t.nonce_bits),
+                        aim: None,
+                        most: None,
+                        chip: thermal.chip(now, i),
+                    }
                 };
+                let mut chains: Vec<Circumstance> = self.chains.iter().enumerate().map(circumstance).collect();
+                tuner.tick(now, &mut chains, hot, &mut self.faults, &mut orders);
+            }
+            for (i, chain) in self.chains.iter_mut().enumerate() {
+                let level = self.tuner.as_ref().and_then(|t| t.level(i)).unwrap_or(limits.clock_nominal);
+                let level = if paused { limits.clock_min } else { level };
+                // Heat first: tuning only chooses below what it allows.
+                let clock = permits[i].map(|c| ceiling(c, &limits).min(level).max(limits.clock_min));
                 if supply.is_surely_off() {
                     chain.supply_is_off();
                 }
@@ -305,7 +353,7 @@ impl Brain {
             }
         }
 
-        self.follow_hands(now, allowed, &mut orders);
+        self.follow_hands(now, allowed && !paused, &mut orders);
         while let Some(work) = self.schedule.next_due(now) {
             self.tallies.entry(work.chain).or_default().since.get_or_insert(now);
             orders.push(Order::Work(work));
@@ -355,14 +403,16 @@ impl Brain {
     }
 
     fn follow_hands(&mut self, now: Time, allowed: bool, orders: &mut Vec<Order>) {
-        let on = self.chains.iter().filter(|c| c.is_hashing()).map(|c| (c.id, c.epoch));
+        let paused = self.is_paused(now);
+        let works = |c: &&Chain| c.is_hashing() && !paused;
+        let on = self.chains.iter().filter(works).map(|c| (c.id, c.epoch));
         // A thread costs nothing to stop, and work of a pool that is gone earns nothing.
         let allowed = allowed && self.schedule.current().is_some();
         let free = self.free_hands.iter().map(|(id, epoch)| (*id, *epoch));
         for (id, epoch) in on.chain(free.filter(|_| allowed)) {
             self.schedule.hand_on(now, id, epoch);
         }
-        for chain in self.chains.iter().filter(|c| !c.is_hashing()) {
+        for chain in self.chains.iter().filter(|c| !works(c)) {
             let _took_work = self.schedule.hand_off(chain.id);
         }
         for id in self.free_hands.keys().filter(|_| !allowed) {
@@ -377,7 +427,10 @@ impl Brain {
         for (chain, health) in self.chains.iter_mut().zip(&mut self.health) {
             let works = chain.is_hashing() && self.schedule.work_since(chain.id).is_some();
             let bits = self.tallies.get(&chain.id).map_or(0, |t| t.nonce_bits);
-            let hashes = chain.clock.0 * 1e6 * f64::from(self.plan.small_cores) * f64::from(chain.chips);
+            let nominal = chain.clock.0 * 1e6 * f64::from(self.plan.small_cores) * f64::from(chain.chips);
+            // Weak chips that were slowed promise less than their chain's clock.
+            let tuned = self.tuner.as_ref().and_then(|t| t.gives(usize::from(chain.id.0))).map_or(nominal, |y| y.rate.0);
+            let hashes = nominal.min(tuned);
             let code = FaultCode::ChainSlow;
             let place = || format!("chain {}", chain.id.0);
             match health.pass(now, works.then(|| hashes / f64::from(bits).exp2())) {
@@ -467,6 +520,19 @@ fn guard(order: &Order, limits: &Limits) {
         Order::Duty(duty) => assert!((0.0..=100.0).contains(&duty.0), "a duty of {duty}"),
         _ => {}
     }
+}
+
+/// The clock that a permit names; `None` is off.
+fn clock_of(permit: Permit) -> Option<Megahertz> {
+    match permit {
+        Permit::Run(clock) => Some(clock),
+        Permit::Heat | Permit::Latched | Permit::NoProof => None,
+    }
+}
+
+/// What tuning may use of what heat permits: a chain that is not held back may go beyond the factory's clock.
+fn ceiling(permitted: Megahertz, limits: &Limits) -> Megahertz {
+    if permitted >= limits.clock_nominal { limits.clock_max } else { permitted }
 }
 
 /// What a hand is called where people read it: the product's chains come first, then the processor's threads.

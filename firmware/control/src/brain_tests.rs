@@ -1,8 +1,12 @@
 //! The brain as a whole: precedence, bad input, and what no sequence of facts may lead to.
 
 use super::*;
+use crate::ChipCount;
 use crate::testing::{LIMITS, PRODUCT, body, job};
-use model::{Celsius, ChainState, FanId, Hash, JobBody, Megahertz, Reject, Rpm, SensorId, Status, Verdict, Volt};
+use model::{
+    Aim, Celsius, ChainState, FanId, Hash, Hours, JobBody, Megahertz, PowerPlan, Reject, Rpm, SensorId, Status, Task, Verdict,
+    Volt, Watt,
+};
 use proptest::prelude::*;
 
 const PLAN: Plan = Plan {
@@ -248,6 +252,69 @@ fn stop_and_start_by_a_person() {
 }
 
 #[test]
+fn a_pause_keeps_the_rail_without_work_and_ends_within_five_seconds() {
+    let mut r = Rig::new(PLAN);
+    r.run(120);
+    r.orders.clear();
+    r.tell(Fact::Command(Command::Pause));
+    r.run(5);
+    let slow = |c| Order::Clock { chain: ChainId(c), clock: LIMITS.clock_min };
+    assert!((0..2).all(|c| r.orders.contains(&slow(c))), "{:?}", r.orders);
+    r.orders.clear();
+    r.run(600);
+    let busy = |o: &Order| matches!(o, Order::Work(_) | Order::Rail { .. } | Order::Supply(_) | Order::Clock { .. });
+    assert!(!r.orders.iter().any(busy), "{:?}", r.orders.iter().find(|o| busy(o)));
+    assert!(r.status().paused && r.rails == [Some(Volt(13.0)); 2]);
+    assert_eq!(r.status().faults, []);
+    r.tell(Fact::Command(Command::Resume));
+    r.run(5);
+    for chain in 0..2 {
+        assert!(r.orders.contains(&Order::Clock { chain: ChainId(chain), clock: LIMITS.clock_nominal }));
+        assert!(r.orders.iter().any(|o| matches!(o, Order::Work(w) if w.chain == ChainId(chain))));
+    }
+    assert!(!r.status().paused);
+}
+
+#[test]
+fn heat_beats_a_pause_and_hours_can_ask_for_one() {
+    let mut r = Rig::new(PLAN);
+    let hours = vec![Hours { from: 0, to: 60, task: Task::Pause }];
+    r.tell(Fact::PowerPlan(PowerPlan { aim: None, hours, ahead_minutes: 0 }));
+    r.tell(Fact::WallClock(1_767_225_600));
+    r.run(120);
+    assert!(r.status().paused && !r.orders.iter().any(|o| matches!(o, Order::Work(_))));
+    assert_eq!(r.status().chains[0].clock_hertz, LIMITS.clock_min.0 * 1e6);
+    r.board = Ok(85.0);
+    r.run(3);
+    assert_eq!(r.rails, [None; 2], "too hot is too hot");
+    r.board = Ok(40.0);
+    r.run(3600);
+    assert!(!r.status().paused && r.status().chains[0].state == ChainState::Hashing);
+}
+
+#[test]
+fn an_aim_lowers_the_clock_at_once_and_the_rail_in_steps() {
+    let mut r = Rig::new(PLAN);
+    r.tell(Fact::PowerPlan(PowerPlan { aim: Some(Aim::Power(Watt(1500.0))), ..PowerPlan::default() }));
+    r.run(60);
+    let s = r.status();
+    let watts: f64 = s.chains.iter().map(|c| c.watts).sum();
+    assert!(watts > 1450.0 && watts <= 1500.0, "{watts}");
+    assert_eq!(s.chains[0].tuning, "factory");
+    let mut right = 0;
+    for _ in 0..600 {
+        right += 10;
+        for chain in [ChainId(0), ChainId(1)] {
+            r.tell(Fact::ChipStats { chain, chips: vec![ChipCount { right, wrong: 0 }; 12] });
+        }
+        r.run(10);
+    }
+    assert_eq!(r.rails, [Some(LIMITS.rail_min); 2]);
+    assert!(r.status().chains.iter().all(|c| c.clock_hertz > 430e6), "{:?}", r.status().chains);
+    assert!(r.orders.iter().any(|o| matches!(o, Order::Keep(_))), "what was found is kept");
+}
+
+#[test]
 fn danger_cuts_within_the_same_call_and_unknown_chains_are_no_panic() {
     let mut r = Rig::new(PLAN);
     r.run(60);
@@ -391,7 +458,11 @@ fn any_fact() -> impl Strategy<Value = Fact> {
         1 => chain.prop_map(|chain| Fact::ChainFailed { chain, code: FaultCode::ChainSilent, detail: String::new() }),
         2 => (0u8..3).prop_map(|u| Fact::UpstreamReady(UpstreamId(u))),
         2 => (0u64..50, 0u8..3, any::<bool>()).prop_map(|(id, u, clean)| Fact::Job(job(id, u, clean))),
-        1 => any::<bool>().prop_map(|start| Fact::Command(if start { Command::Start } else { Command::Stop })),
+        1 => prop_oneof![Just(Command::Start), Just(Command::Stop), Just(Command::Pause), Just(Command::Resume)].prop_map(Fact::Command),
+        1 => (1.0..4000.0f64).prop_map(|w| Fact::PowerPlan(PowerPlan { aim: Some(Aim::Power(Watt(w))), ..PowerPlan::default() })),
+        1 => any::<u64>().prop_map(Fact::WallClock),
+        2 => (0u8..4, 0u64..1000, 0u64..1000).prop_map(|(chain, right, wrong)| Fact::ChipStats {
+            chain: ChainId(chain), chips: vec![ChipCount { right, wrong }; 12] }),
     ]
 }
 
@@ -413,7 +484,7 @@ proptest! {
             while let Some(order) = brain.next_order() {
                 match order {
                     Order::Rail { chain, volt } => rails[usize::from(chain.0)] = volt,
-                    Order::Clock { clock, .. } => prop_assert!(clock <= LIMITS.clock_max && clock >= LIMITS.clock_min),
+                    Order::Clock { clock, .. } | Order::ChipClock { clock, .. } => prop_assert!(clock <= LIMITS.clock_max && clock >= LIMITS.clock_min),
                     Order::Duty(d) => prop_assert!((LIMITS.duty_min.0..=100.0).contains(&d.0)),
                     Order::Supply(v) => prop_assert!(v.is_none_or(|v| v <= LIMITS.rail_max)),
                     _ => {}

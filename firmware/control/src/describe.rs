@@ -7,6 +7,7 @@ use crate::{
     bringup::{Chain, Stage},
     tally::Tally,
     thermal::{Permit, Thermal},
+    tuning,
 };
 use model::{
     ChainState, ChainStatus, CpuStatus, Difficulty, FanStatus, FaultStatus, SensorPlace, SensorStatus, ShareCounts, Status, Time,
@@ -16,6 +17,7 @@ impl Brain {
     /// Fills in mining, chains with their sensors, fans, faults, shares, rates and the upstreams' states.
     pub fn describe(&self, now: Time, status: &mut Status) {
         status.mining = self.mining;
+        status.paused = self.is_paused(now);
         status.product = self.plan.product.map_or_else(String::new, |p| p.name.to_owned());
         status.chains = self.chains.iter().enumerate().map(|(i, c)| self.chain_status(now, i, c)).collect();
         status.hashes_per_second = self.tallies.values().fold(0.0, |sum, t| sum + t.hashes_per_second(now));
@@ -78,6 +80,9 @@ impl Brain {
             _ => ChainState::Starting,
         };
         let promised = if state == ChainState::Hashing { chain.clock.0 } else { 0.0 };
+        let tuned = self.tuner.as_ref().and_then(|t| t.gives(i)).filter(|_| state == ChainState::Hashing);
+        let rate = promised.min(nominal) * 1e6 * f64::from(self.plan.small_cores) * f64::from(chain.chips);
+        let aimed = self.tuner.as_ref().and_then(|t| t.phase(now, i));
         ChainStatus {
             id: chain.id.0,
             state,
@@ -86,7 +91,9 @@ impl Brain {
             clock_hertz: chain.clock.0 * 1e6,
             volts: chain.rail.map_or(0.0, |v| v.0),
             hashes_per_second: tally.map_or(0.0, |t: &Tally| t.hashes_per_second(now)),
-            expected_hashes_per_second: promised.min(nominal) * 1e6 * f64::from(self.plan.small_cores) * f64::from(chain.chips),
+            expected_hashes_per_second: tuned.filter(|_| aimed.is_some()).map_or(rate, |y| y.rate.0),
+            watts: tuned.map_or(0.0, |y| y.watt.0),
+            tuning: aimed.map_or("off", tuning::chain::Phase::word).to_owned(),
             chip_celsius: self.thermal.as_ref().and_then(|t: &Thermal| t.chip(now, i)).map(|c| c.0),
             sensors: spots.iter().zip(known).map(sensor).collect(),
             nonces: tally.map_or(0, |t| t.nonces),

@@ -1,7 +1,7 @@
 //! Decisions, without I/O, clock or threads: facts and `now` go in, orders come out.
 //!
 //! [`Brain`] is told a [`Fact`] and gives [`Order`]s; `rig` obeys them and nothing else does. Where two controllers disagree the
-//! precedence is, in one place (`brain`): thermal > bringup > schedule. Not here: any bus, pool connection or register.
+//! precedence is, in one place (`brain`): thermal > bringup > tuning > schedule. Not here: any bus, pool connection or register.
 
 pub mod brain;
 pub mod bringup;
@@ -22,8 +22,8 @@ pub mod tuning;
 pub use brain::{Brain, Plan};
 
 use model::{
-    Celsius, ChainId, Command, FanId, Fault, FaultCode, Job, Megahertz, Nonce, Percent, Rpm, SensorId, Share, ShareId,
-    UpstreamId, Verdict, Volt, Work,
+    Celsius, ChainId, Command, FanId, Fault, FaultCode, Job, Megahertz, Nonce, Percent, PowerPlan, Profile, Rpm, SensorId, Share,
+    ShareId, UpstreamId, Verdict, Volt, Work,
 };
 
 /// What one chip was heard to say.
@@ -69,6 +69,12 @@ pub enum Fact {
         /// Its chips.
         chips: Vec<ChipCount>,
     },
+    /// What hashboards are tuned for, and when.
+    PowerPlan(PowerPlan),
+    /// Seconds of Unix time, as far as the machine knows. It may jump.
+    WallClock(u64),
+    /// What was found when the machine ran before; `Err` says why what was kept cannot be read.
+    Profile(Result<Profile, String>),
     /// A chip sent a nonce whose hash misses the ticket.
     HardwareError(ChainId),
     /// A started chain was counted; 0 chips means that nothing answered.
@@ -209,6 +215,8 @@ pub enum Order {
     },
     /// Forget a chain's chips and work (its reset is held by a separate order).
     StopChain(ChainId),
+    /// Keep what was found for the next start.
+    Keep(Profile),
     /// Set all fans.
     Duty(Percent),
     /// A fault is there now.

@@ -65,6 +65,8 @@ catalogue! {
     FanFailed "fan-failed" Critical "Too few fans turn" "Hashing stops. Replace the fan that shows no speed.";
     SupplyFailed "supply-failed" Critical "The power supply does not obey" "Switch off at the wall for a minute; check its control cable.";
     RailFailed "rail-failed" Error "A hashboard's voltage controller does not obey" "The board is off. Check its cable; its controller may need repair.";
+    PowerLowered "power-lowered" Notice "Power is held down" "The machine was hot or its supply sagged for a minute or more. Power is raised again by steps once that is over: check air flow, the room and the supply's cables.";
+    ProfileRefused "profile-refused" Notice "A tuned profile was refused" "It is damaged or of another machine. The machine is tuned anew.";
     QueueFull "queue-full" Warning "An inner queue overflowed" "The machine is too busy or a part hangs; please report it with the log.";
     SettingsRefused "settings-refused" Warning "The settings file was refused" "The last good one stays in force. 'otedama check --config FILE' names the line.";
     SelfTest "self-test" Error "A hash kernel failed its self-test" "A slower one is used. The processor or its memory may be damaged.";

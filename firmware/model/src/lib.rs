@@ -32,7 +32,7 @@ pub use machine::{
 pub use part::{
     ApwCurve, Diode, DiodeTune, DspicFraming, FanPart, GpioLine, Level, MeterPart, PwmFans, RegulatorPart, SensorPart, SupplyPart,
 };
-pub use power::{Aim, ChainProfile, Profile, ProfileError};
+pub use power::{Aim, ChainProfile, DAY_MINUTES, Hours, PowerPlan, Profile, ProfileError, Task};
 pub use share::{Nonce, Reject, Share, ShareId, Verdict};
 pub use status::{
     ChainState, ChainStatus, CpuStatus, FanStatus, FaultStatus, SensorStatus, ShareCounts, Status, UpstreamStatus, WorkerStatus,

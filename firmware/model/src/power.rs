@@ -26,6 +26,66 @@ impl std::fmt::Display for Aim {
     }
 }
 
+/// What a machine is to do, at what time of the day.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PowerPlan {
+    /// What it is tuned for outside of all hours below; `None` leaves it as the factory meant it.
+    pub aim: Option<Aim>,
+    /// Times of the day that differ; the first that matches counts.
+    pub hours: Vec<Hours>,
+    /// What local clocks are ahead of UTC, in minutes.
+    pub ahead_minutes: i16,
+}
+
+/// A time of each day.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Hours {
+    /// Its first minute of the day.
+    pub from: u16,
+    /// The minute after its last; one that is not after `from` is of the next day.
+    pub to: u16,
+    /// What is done meanwhile.
+    pub task: Task,
+}
+
+/// What a machine is to do.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Task {
+    /// Hash, as well as this asks for.
+    Aim(Option<Aim>),
+    /// Take as little power as can be had without a new start.
+    Pause,
+}
+
+/// Minutes of a day.
+pub const DAY_MINUTES: u16 = 24 * 60;
+/// A clock before 2024 was never set: boards without a battery start in 1970.
+const CLOCK_SET: u64 = 1_704_067_200;
+
+impl PowerPlan {
+    /// What is to be done at this second of Unix time; without a clock that was ever set, no hours count.
+    #[must_use]
+    pub fn task(&self, unix: Option<u64>) -> Task {
+        let minute = unix.filter(|u| *u >= CLOCK_SET).map(|u| self.minute(u));
+        let hours = minute.and_then(|m| self.hours.iter().find(|s| s.holds(m)));
+        hours.map_or(Task::Aim(self.aim), |s| s.task)
+    }
+
+    fn minute(&self, unix: u64) -> u16 {
+        let local = (unix / 60).saturating_add_signed(i64::from(self.ahead_minutes));
+        u16::try_from(local % u64::from(DAY_MINUTES)).expect("below the minutes of a day")
+    }
+}
+
+impl Hours {
+    fn holds(self, minute: u16) -> bool {
+        match self.from < self.to {
+            true => (self.from..self.to).contains(&minute),
+            false => minute >= self.from || minute < self.to,
+        }
+    }
+}
+
 /// What a machine was found to do, so that it need not be found again after each start.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -130,6 +190,34 @@ impl ChainProfile {
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[test]
+    fn the_time_of_day_picks_its_task_over_midnight_and_beyond_utc() {
+        let night = Hours { from: 22 * 60, to: 6 * 60, task: Task::Pause };
+        let noon = Hours { from: 12 * 60, to: 13 * 60, task: Task::Aim(Some(Aim::Power(Watt(2000.0)))) };
+        let plan = PowerPlan { aim: None, hours: vec![night, noon], ahead_minutes: 120 };
+        let day = 1_767_225_600; // 2026-01-01 00:00 UTC
+        let usual = Task::Aim(None);
+        for (utc_minute, task) in [
+            (0, Task::Pause),
+            (3 * 60 + 59, Task::Pause),
+            (4 * 60, usual),
+            (10 * 60 - 1, usual),
+            (10 * 60, noon.task),
+            (11 * 60, usual),
+            (19 * 60 + 59, usual),
+            (20 * 60, Task::Pause),
+            (23 * 60 + 59, Task::Pause),
+        ] {
+            assert_eq!(plan.task(Some(day + utc_minute * 60)), task, "{utc_minute}");
+        }
+        assert_eq!(plan.task(Some(0)), usual, "a clock that was never set");
+        assert_eq!(plan.task(None), usual);
+        let west = PowerPlan { ahead_minutes: -11 * 60, ..plan };
+        assert_eq!(west.task(Some(day + 9 * 3600)), Task::Pause, "22:00 of the day before");
+        let whole = PowerPlan { hours: vec![Hours { from: 0, to: 0, task: Task::Pause }], ..west };
+        assert_eq!(whole.task(Some(day)), Task::Pause);
+    }
+
     fn chain() -> ChainProfile {
         let ceilings = vec![Megahertz(600.0), Megahertz(450.0)];
         ChainProfile { rail: Volt(12.0), level: Megahertz(500.0), ceilings, watt: Watt(900.0), rate: Hashrate(33e12) }

@@ -60,6 +60,10 @@ pub struct ChainStatus {
     pub hashes_per_second: f64,
     /// What clock and chips promise.
     pub expected_hashes_per_second: f64,
+    /// What its chips and its regulators take, as far as can be told; 0 while it does not hash.
+    pub watts: f64,
+    /// Where its tuning is: `off`, `cold`, `factory`, `step`, `measure` or `settled`.
+    pub tuning: String,
     /// Estimated chip temperature; null where unknown.
     pub chip_celsius: Option<f64>,
     /// Its sensors.
@@ -171,6 +175,8 @@ pub struct Status {
     pub simulated: bool,
     /// Whether it is asked to mine.
     pub mining: bool,
+    /// Whether it pauses: hashboards keep their power, at their lowest clock and without work.
+    pub paused: bool,
     /// Since the program's start.
     pub uptime_seconds: u64,
     /// All chains and CPU threads.

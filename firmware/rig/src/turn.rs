@@ -2,7 +2,7 @@
 
 use crate::Hand;
 use control::{Brain, Fact, Order};
-use model::{Fault, FaultCode, Status, Time, UpstreamId};
+use model::{Fault, FaultCode, Profile, Status, Time, UpstreamId};
 use std::collections::{BTreeSet, VecDeque};
 use stratum::v1::{Client, ClientError, ClientEvent};
 
@@ -45,6 +45,8 @@ pub struct Rig {
     net_orders: VecDeque<NetOrder>,
     faults: BTreeSet<Fault>,
     facts: Vec<Fact>,
+    /// What was found by tuning and nobody took yet.
+    found: Option<Profile>,
 }
 
 impl Rig {
@@ -52,7 +54,7 @@ impl Rig {
     #[must_use]
     pub fn new(brain: Brain, chains: Vec<Box<dyn Hand>>, board: Option<Box<dyn Hand>>, upstreams: Vec<Upstream>) -> Rig {
         let (net_orders, faults, facts) = (VecDeque::new(), BTreeSet::new(), Vec::new());
-        Rig { brain, chains, board, upstreams, net_orders, faults, facts }
+        Rig { brain, chains, board, upstreams, net_orders, faults, facts, found: None }
     }
 
     /// Tells a fact from outside (a user's command, a remote hand's report).
@@ -118,6 +120,11 @@ impl Rig {
         status
     }
 
+    /// What tuning found since the last call, to be kept for the next start.
+    pub fn take_profile(&mut self) -> Option<Profile> {
+        self.found.take()
+    }
+
     /// The decider, to be asked what it knows.
     #[must_use]
     pub fn brain(&self) -> &Brain {
@@ -179,6 +186,7 @@ impl Rig {
                         }
                     }
                 }
+                Order::Keep(profile) => self.found = Some(profile),
                 Order::Raise(fault) => {
                     tracing::warn!(code = fault.code.code(), place = %fault.place, detail = %fault.detail, "fault");
                     self.faults.insert(fault);

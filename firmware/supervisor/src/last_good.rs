@@ -34,16 +34,24 @@ pub fn folders(config: &Path) -> Vec<PathBuf> {
 /// # Errors
 /// The folder cannot be written.
 pub fn keep(config: &Path, state: &Path) -> std::io::Result<()> {
-    let (bytes, path) = (fs::read(config)?, state.join(NAME));
-    if fs::read(&path).is_ok_and(|old| old == bytes) {
+    let bytes = fs::read(config)?;
+    if fs::read(state.join(NAME)).is_ok_and(|old| old == bytes) {
         return Ok(());
     }
+    write(state, NAME, &bytes)
+}
+
+/// Writes a file of the state, whole or not at all: to a copy that takes its place once it is on disk.
+///
+/// # Errors
+/// The folder cannot be written.
+pub fn write(state: &Path, name: &str, bytes: &[u8]) -> std::io::Result<()> {
     fs::create_dir_all(state)?;
-    let new = state.join(format!("{NAME}.new"));
+    let new = state.join(format!("{name}.new"));
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
-    file.write_all(&bytes)?;
+    file.write_all(bytes)?;
     file.sync_all()?;
-    fs::rename(&new, &path)?;
+    fs::rename(&new, state.join(name))?;
     File::open(state)?.sync_all()
 }
 

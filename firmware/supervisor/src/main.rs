@@ -18,6 +18,7 @@ mod last_good;
 mod machine_open;
 mod network;
 mod own_pool;
+mod profile;
 mod pty;
 mod remote;
 mod reopen;

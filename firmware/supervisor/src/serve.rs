@@ -14,6 +14,7 @@ use crate::last_good;
 use crate::machine_open::{Hands, Machine};
 use crate::network::Network;
 use crate::own_pool;
+use crate::profile;
 use anyhow::Context;
 use control::{Brain, Fact, Plan};
 use hwdrivers::chip::small_cores;
@@ -25,7 +26,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use stratum::Url;
 use stratum::v1::Client;
 use webui::{Options, Server, Shared};
@@ -34,6 +35,8 @@ use webui::{Options, Server, Shared};
 const PUBLISH_EVERY: Duration = Duration::from_millis(500);
 /// How often a board is looked for where there is none: a person waits for it.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// How often the time on the wall is looked at: hours of the settings begin to the minute.
+const CLOCK_EVERY: Duration = Duration::from_secs(10);
 /// Longest wait at the end for chains to be off.
 const END_LIMIT: Duration = Duration::from_secs(5);
 /// Commands that wait; a user clicks slower than that.
@@ -120,6 +123,10 @@ struct Serving {
     standing: Vec<Fault>,
     simulated: bool,
     published: Time,
+    /// When the time on the wall is looked at next.
+    clock_at: Time,
+    /// The folder of what survives a restart.
+    state: PathBuf,
     faults: BTreeSet<Fault>,
     /// Until when chains are waited for, once the program is to end.
     end: Option<Time>,
@@ -193,7 +200,11 @@ impl Serving {
         }
         let first = u8::try_from(chains.len()).context("number the processor's threads behind the chains")?;
         chains.extend(cpus.map(|c| c.start(first, &events_in, epoch)).transpose()?.into_iter().flatten());
-        let rig = Rig::new(Brain::new(now(epoch), plan), chains, board, upstreams);
+        let mut rig = Rig::new(Brain::new(now(epoch), plan), chains, board, upstreams);
+        rig.tell(now(epoch), Fact::PowerPlan(settings.power.clone()));
+        if let Some(kept) = profile::load(state) {
+            rig.tell(now(epoch), Fact::Profile(kept));
+        }
         let (published, faults, end) = (Time::ZERO, BTreeSet::new(), None);
         let mut serving = Serving {
             epoch,
@@ -205,6 +216,8 @@ impl Serving {
             standing,
             simulated,
             published,
+            clock_at: Time::ZERO,
+            state: state.to_owned(),
             faults,
             end,
             look_at,
@@ -286,7 +299,17 @@ impl Serving {
         self.look();
         // The loop turns at least at every publishing, twice a second.
         self.heart.iter_mut().for_each(|h| h.turn(now(self.epoch)));
+        if now(self.epoch) >= self.clock_at {
+            self.clock_at = now(self.epoch) + CLOCK_EVERY;
+            let unix = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| d.as_secs());
+            self.rig.tell(now(self.epoch), Fact::WallClock(unix));
+        }
         self.rig.turn(now(self.epoch));
+        if let Some(found) = self.rig.take_profile()
+            && let Err(error) = profile::keep(&self.state, &found)
+        {
+            tracing::warn!(%error, state = %self.state.display(), "keep the tuned profile");
+        }
         while let Some(order) = self.rig.next_net() {
             self.network.obey(order);
         }

@@ -239,6 +239,18 @@ impl ChainTuner {
         }
     }
 
+    /// What was counted of a chip so far: right and wrong nonces.
+    #[cfg(test)]
+    pub(crate) fn counted(&self, chip: usize) -> (u64, u64) {
+        (self.counts[chip].good, self.counts[chip].wrong)
+    }
+
+    /// Whether a good point was found or restored.
+    #[must_use]
+    pub fn is_known(&self) -> bool {
+        self.best.is_some()
+    }
+
     /// Begins where this profile left, once the chain is warm. It was checked against the board.
     pub fn restore(&mut self, aim: Option<Aim>, kept: &ChainProfile) {
         let point = Point { rail: kept.rail, level: kept.level, ceilings: kept.ceilings.clone() };
@@ -371,7 +383,7 @@ impl ChainTuner {
 
     /// Wants another rail, with the clocks that meet the aim there or come nearer to it.
     fn to(&mut self, rail: Volt) {
-        let rail = rail.max(self.limits.rail_min).min(self.limits.rail_nominal);
+        let rail = to_10_mv(rail.max(self.limits.rail_min).min(self.limits.rail_nominal));
         if rail < self.want.rail {
             // What was borne at a higher rail says nothing here.
             self.known = self.want.level;
@@ -443,7 +455,7 @@ impl ChainTuner {
     }
 
     fn turn_rail(&mut self, now: Time, by: Volt, orders: &mut Vec<Order>) {
-        self.rail = self.rail + by;
+        self.rail = to_10_mv(self.rail + by);
         self.move_at = now + RAIL_PACE;
         orders.push(Order::Rail { chain: self.id, volt: Some(self.rail) });
     }
@@ -528,7 +540,9 @@ impl ChainTuner {
 
     fn is_due(&self, now: Time, since: Time, each: u64) -> bool {
         let (span, all) = (now.since(since), self.sum().all());
-        span >= MEASURE_MAX || (span >= MEASURE_MIN && all >= each * self.alive as u64)
+        // Where nonces are not told by their chips, nothing is known and nothing is done.
+        let told = all >= self.alive as u64;
+        (span >= MEASURE_MAX && told) || (span >= MEASURE_MIN && all >= each * self.alive as u64)
     }
 
     fn is_lost(&self) -> bool {
@@ -575,7 +589,7 @@ impl ChainTuner {
             None if self.rises() => self.to(self.want.rail),
             None => {
                 self.keep_if_better();
-                let lower = self.want.rail - RAIL_STEP;
+                let lower = to_10_mv(self.want.rail - RAIL_STEP);
                 if lower >= self.floor && self.is_worth(lower) { self.to(lower) } else { self.finish(now) }
             }
         }
@@ -691,6 +705,11 @@ fn same(a: Option<Aim>, b: Option<Aim>) -> bool {
         (Some(Aim::Efficiency(a)), Some(Aim::Efficiency(b))) => close(a.0, b.0),
         _ => false,
     }
+}
+
+/// A rail as regulators are told it.
+fn to_10_mv(rail: Volt) -> Volt {
+    Volt((rail.0 * 100.0).round() / 100.0)
 }
 
 /// Whether a chain has the clock that it was told. A driver without a setting for it stops a step below.

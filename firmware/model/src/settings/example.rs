@@ -81,6 +81,7 @@ mod tests {
     #[test]
     fn the_entries_that_are_shown_as_comments_pass_too() {
         let mut text = example().replace("upstreams: []", "upstreams:").replace("coins: [practice]", "coins:");
+        text = text.replace("schedule: []", "schedule:");
         text = text
             .lines()
             .map(|l| match l.trim_start().strip_prefix("# ") {
@@ -92,5 +93,6 @@ mod tests {
             .collect();
         let (settings, warnings) = read(&text).unwrap_or_else(|p| panic!("{p:?}\n{text}"));
         assert_eq!((settings.upstreams.len(), settings.pool.coins.len(), warnings.len()), (1, 1, 0));
+        assert_eq!(settings.power.hours.len(), 1);
     }
 }

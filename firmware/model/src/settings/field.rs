@@ -57,6 +57,7 @@ pub(super) const ROOT: &[Field] = &[
         "How hashboards are cooled. It can only be stricter than the product: no limit is raised here.",
         Section(COOLING),
     ),
+    field("power", "What hashboards are tuned for, and when.", Section(POWER)),
     field("api", "The page and its interface.", Section(API)),
     field("monitoring", "What other programs may watch.", Section(MONITORING)),
     field(
@@ -64,7 +65,6 @@ pub(super) const ROOT: &[Field] = &[
         "Folder for what must survive a restart; without it, the folder of this file.",
         Optional { shown: "/data/otedama" },
     ),
-    waits("power", "settings for power"),
     waits("network", "settings for the network"),
     waits("fleet", "fleets"),
     waits("update", "updates"),
@@ -159,6 +159,26 @@ const RPC: &[Field] = &[
     required("url", "Where the node answers.", "http://127.0.0.1:8332"),
     required("user", "The node's `rpcuser`.", "otedama"),
     required("password", "The node's `rpcpassword`.", "\"change me\""),
+];
+
+const POWER: &[Field] = &[
+    field(
+        "target",
+        "What the whole machine is tuned for: power (`3000W`), hash rate (`100TH/s`) or efficiency (`29J/TH`); without it, nothing is tuned.",
+        Optional { shown: "3000W" },
+    ),
+    value("utc_offset", "What the clock on the wall is ahead of UTC, for `schedule`.", "\"+00:00\""),
+    field(
+        "schedule",
+        "Hours of each day with a target of their own, or `pause`; at most 16, the first that matches counts.",
+        Entries { fields: HOURS, words: &[], live: "[]" },
+    ),
+];
+
+const HOURS: &[Field] = &[
+    required("from", "First minute.", "\"22:00\""),
+    required("to", "The minute after the last one; the next day's where it is not after `from`.", "\"06:00\""),
+    required("target", "As above, or `pause`.", "2000W"),
 ];
 
 const API: &[Field] = &[

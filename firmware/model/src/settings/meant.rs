@@ -5,9 +5,11 @@
 use super::field::{Field, Kind, ROOT};
 use super::said::{At, Node, Value, parse};
 use super::word::{
-    Meant, boolean, celsius, duration, http_url, path, secret, socket, stratum_url, suggestion, text, whole, word,
+    Meant, aim, boolean, celsius, duration, http_url, path, secret, socket, stratum_url, suggestion, task, text, time_of_day,
+    utc_offset, whole, word,
 };
 use super::*;
+use crate::{Hours, PowerPlan};
 use std::collections::BTreeMap;
 
 /// Most mistakes that are listed; beyond it somebody picked the wrong file.
@@ -18,6 +20,8 @@ const MAX_UPSTREAMS: usize = 16;
 const MAX_DEVICES: usize = 16;
 /// Most chains of one machine.
 const MAX_TTYS: usize = 16;
+/// Most hours of the day with a target of their own.
+const MAX_HOURS: usize = 16;
 /// Most coins of one pool.
 const MAX_COINS: usize = 16;
 
@@ -178,6 +182,7 @@ impl Reader<'_> {
         let upstreams = self.each(root, "upstreams", MAX_UPSTREAMS, Self::upstream);
         let pool = self.pool(&root.section("pool"));
         let cooling = self.cooling(&root.section("cooling"));
+        let power = self.power(&root.section("power"));
         let api = self.switch(&root.section("api"), "enable");
         let monitoring = root.section("monitoring");
         let metrics = self.switch(&monitoring.section("metrics"), "enabled");
@@ -190,6 +195,7 @@ impl Reader<'_> {
             upstreams: upstreams?,
             pool: pool?,
             cooling: cooling?,
+            power: power?,
             api: api?,
             monitoring: Monitoring { metrics: metrics?, health: health? },
             state,
@@ -293,6 +299,20 @@ impl Reader<'_> {
             _ => CoolingMode::Auto,
         };
         Some(Cooling { mode, target, hot, danger, place: view.place() })
+    }
+
+    fn power(&mut self, power: &View<'_>) -> Option<PowerPlan> {
+        let aim = self.optional(power, "target", aim);
+        let ahead_minutes = self.value(power, "utc_offset", utc_offset);
+        let hours = self.each(power, "schedule", MAX_HOURS, Self::hours);
+        Some(PowerPlan { aim, hours: hours?, ahead_minutes: ahead_minutes? })
+    }
+
+    fn hours(&mut self, hours: &View<'_>) -> Option<Hours> {
+        let from = self.value(hours, "from", time_of_day);
+        let to = self.value(hours, "to", time_of_day);
+        let task = self.value(hours, "target", task);
+        Some(Hours { from: from?, to: to?, task: task? })
     }
 
     fn coin(&mut self, coin: &View<'_>) -> Option<Coin> {

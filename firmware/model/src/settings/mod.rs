@@ -124,6 +124,8 @@ pub struct Settings {
     pub pool: Pool,
     /// How hashboards are cooled.
     pub cooling: Cooling,
+    /// What hashboards are tuned for, and when.
+    pub power: crate::PowerPlan,
     /// The page and its interface.
     pub api: Listen,
     /// What other programs may watch.

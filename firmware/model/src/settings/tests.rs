@@ -55,6 +55,47 @@ state: /data
     assert!(!format!("{s:?}").contains("p w"), "a secret is never printed");
 }
 
+#[test]
+fn power_is_asked_for_in_its_units_and_by_the_hour() {
+    use crate::{Aim, Hashrate, Hours, JoulePerTerahash, Task, Watt};
+    for (said, aim) in [
+        ("3000W", Aim::Power(Watt(3000.0))),
+        ("3.2kW", Aim::Power(Watt(3200.0))),
+        ("100TH/s", Aim::Rate(Hashrate(1e14))),
+        ("500 GH/s", Aim::Rate(Hashrate(5e11))),
+        ("29.5J/TH", Aim::Efficiency(JoulePerTerahash(29.5))),
+    ] {
+        let (s, warnings) = read(&format!("power: {{target: {said}}}")).expect("good");
+        assert_eq!((s.power.aim, warnings.len()), (Some(aim), 0), "{said}");
+    }
+    let text = "power:\n  utc_offset: \"-03:30\"\n  schedule:\n    - {from: \"22:00\", to: \"06:00\", target: 2000W}\n    \
+                - {from: \"12:00\", to: \"13:30\", target: pause}\n";
+    let (s, _) = read(text).expect("good");
+    let cheap = Hours { from: 1320, to: 360, task: Task::Aim(Some(Aim::Power(Watt(2000.0)))) };
+    assert_eq!(s.power.hours, [cheap, Hours { from: 720, to: 810, task: Task::Pause }]);
+    assert_eq!((s.power.aim, s.power.ahead_minutes), (None, -210));
+    for (said, part) in [
+        ("target: 3000", "3000W"),
+        ("target: 3000V", "3000W"),
+        ("target: -5W", "3000W"),
+        ("target: 1e9W", "3000W"),
+        ("target: 900000W", "nothing that one machine"),
+        ("target: 100J/GH", "29J/TH"),
+        ("target: pause", "3000W"),
+        ("utc_offset: \"+15:00\"", "-12:00 to +14:00"),
+        ("utc_offset: 2", "+02:00"),
+        ("utc_offset: \"é1:00\"", "+02:00"),
+        ("schedule: [{from: \"24:00\", to: \"06:00\", target: pause}]", "22:00"),
+        ("schedule: [{from: \"6:00\", to: \"06:00\", target: pause}]", "22:00"),
+        ("schedule: [{from: \"06:60\", to: \"06:00\", target: pause}]", "22:00"),
+        ("schedule: [{from: \"06:00\", to: \"07:00\", target: paus}]", "`pause`"),
+        ("schedule: [{from: \"06:00\", target: pause}]", "'to' is missing"),
+    ] {
+        let problems = refused(&format!("power: {{{said}}}"));
+        assert!(problems[0].what.contains(part), "{said}: {problems:?}");
+    }
+}
+
 /// Broken files: the text, then line, column and a part of what is said.
 const BROKEN: &[(&str, u64, u64, &str)] = &[
     ("mnining:\n  algorithm: sha256d\n", 1, 1, "did you mean 'mining'?"),

@@ -4,7 +4,7 @@
 
 use super::said::Value;
 use super::{HostPort, Secret};
-use crate::Celsius;
+use crate::{Aim, Celsius, DAY_MINUTES, Hashrate, JoulePerTerahash, Task, Watt};
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -62,6 +62,59 @@ pub(super) fn celsius(value: &Value) -> Meant<Celsius> {
     };
     let wanted = || format!("expected degrees Celsius from {} to {}, not {}", CELSIUS.start(), CELSIUS.end(), shown(value));
     said.filter(|c| CELSIUS.contains(c)).map(Celsius).ok_or_else(wanted)
+}
+
+/// What a machine is tuned for.
+pub(super) fn aim(value: &Value) -> Meant<Aim> {
+    let wanted = || format!("expected power, hash rate or efficiency such as 3000W, 100TH/s or 29J/TH, not {}", shown(value));
+    let Value::Text(said) = value else { return Err(wanted()) };
+    let end = said.bytes().take_while(|b| b.is_ascii_digit() || *b == b'.').count();
+    let (number, unit) = said.split_at(end);
+    let number: f64 = number.parse().map_err(|_| wanted())?;
+    // Each within what one machine of any kind takes or gives; beyond it a unit was mistaken.
+    let (aim, in_unit, range) = match unit.trim_start() {
+        "W" => (Aim::Power(Watt(number)), number, 1.0..=100_000.0),
+        "kW" => (Aim::Power(Watt(number * 1e3)), number * 1e3, 1.0..=100_000.0),
+        "GH/s" => (Aim::Rate(Hashrate(number * 1e9)), number, 1.0..=1e7),
+        "TH/s" => (Aim::Rate(Hashrate(number * 1e12)), number * 1e3, 1.0..=1e7),
+        "J/TH" => (Aim::Efficiency(JoulePerTerahash(number)), number, 1.0..=10_000.0),
+        _ => return Err(wanted()),
+    };
+    if range.contains(&in_unit) { Ok(aim) } else { Err(format!("{said} is nothing that one machine takes or gives")) }
+}
+
+/// What a machine does at a time of the day.
+pub(super) fn task(value: &Value) -> Meant<Task> {
+    match value {
+        Value::Text(t) if t == "pause" => Ok(Task::Pause),
+        other => aim(other).map(|a| Task::Aim(Some(a))).map_err(|e| format!("{e} (or `pause`)")),
+    }
+}
+
+/// A time of the day as its minute.
+pub(super) fn time_of_day(value: &Value) -> Meant<u16> {
+    let wanted = || format!("expected a time of day such as \"22:00\", in quotes, not {}", shown(value));
+    let Value::Text(said) = value else { return Err(wanted()) };
+    clock(said).filter(|m| *m < DAY_MINUTES).ok_or_else(wanted)
+}
+
+/// What a clock on the wall is ahead of UTC, in minutes.
+pub(super) fn utc_offset(value: &Value) -> Meant<i16> {
+    let wanted = || format!("expected an offset such as \"+02:00\", in quotes, from -12:00 to +14:00, not {}", shown(value));
+    let Value::Text(said) = value else { return Err(wanted()) };
+    let minutes = match said.split_at_checked(1) {
+        Some(("+", rest)) => clock(rest).filter(|m| *m <= 14 * 60).map(i16::try_from),
+        Some(("-", rest)) => clock(rest).filter(|m| *m <= 12 * 60).map(|m| i16::try_from(m).map(|m| -m)),
+        _ => None,
+    };
+    minutes.and_then(Result::ok).ok_or_else(wanted)
+}
+
+/// `HH:MM` in minutes.
+fn clock(said: &str) -> Option<u16> {
+    let (hours, minutes) = said.split_once(':')?;
+    let two = |s: &str| (s.len() == 2 && s.bytes().all(|b| b.is_ascii_digit())).then(|| s.parse::<u16>().ok()).flatten();
+    Some(two(hours)? * 60 + two(minutes).filter(|m| *m < 60)?)
 }
 
 pub(super) fn text(value: &Value) -> Meant<String> {
