@@ -408,3 +408,7 @@ mod start_tests;
 #[cfg(test)]
 #[path = "watch_tests.rs"]
 mod watch_tests;
+
+#[cfg(test)]
+#[path = "work_tests.rs"]
+mod work_tests;

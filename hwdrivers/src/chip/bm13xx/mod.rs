@@ -9,6 +9,9 @@ pub mod bm1362;
 pub mod bm1366;
 pub mod bm1368;
 pub mod bm1370;
+pub mod bm1387;
+pub mod bm1397;
+pub mod bm1398;
 pub mod chain;
 pub mod crc;
 pub mod decoder;
@@ -264,11 +267,14 @@ pub const TICKET_BITS: u8 = 8;
 #[must_use]
 pub const fn chip(model: ChipModel) -> Option<&'static Chip> {
     match model {
+        ChipModel::Bm1387 => Some(&bm1387::BM1387),
+        ChipModel::Bm1397 => Some(&bm1397::BM1397),
+        ChipModel::Bm1398 => Some(&bm1398::BM1398),
         ChipModel::Bm1362 => Some(&bm1362::BM1362),
         ChipModel::Bm1366 => Some(&bm1366::BM1366),
         ChipModel::Bm1368 => Some(&bm1368::BM1368),
         ChipModel::Bm1370 => Some(&bm1370::BM1370),
-        _ => None,
+        ChipModel::BitmineA1 | ChipModel::DragonMintT1 => None,
     }
 }
 
@@ -364,10 +370,25 @@ mod tests {
             (ChipModel::Bm1368, 3 * 108, 490.0, 202.6),
             (ChipModel::Bm1370, 3 * 65, 590.0, 234.7),
             (ChipModel::Bm1370, 1, 525.0, 1.071),
+            (ChipModel::Bm1387, 3 * 63, 650.0, 14.0),
+            (ChipModel::Bm1397, 1, 425.0, 0.2856),
+            (ChipModel::Bm1398, 3 * 114, 525.0, 111.9),
         ] {
             let rate = chip(model).expect("driven").hashrate(Megahertz(clock), chips).0 / 1e12;
             assert!((rate / terahash - 1.0).abs() < 0.005, "{model:?}: {rate} TH/s");
         }
+    }
+
+    #[test]
+    fn midstate_jobs_last_as_long_as_hosts_let_them() {
+        let s9 = chip(ChipModel::Bm1387).expect("driven");
+        let at_s9 = at(ChipModel::Bm1387, 63, 4);
+        // A host of the S9 sends the next of four midstates at 650 MHz after 0.9 of this, 2.9 ms.
+        let lasts = s9.midstates_last(4, Megahertz(650.0), &at_s9).as_secs_f64();
+        assert!((lasts * 0.9 - 2.9e-3).abs() < 0.02e-3, "{lasts} s");
+        let s17 = chip(ChipModel::Bm1397).expect("driven").midstates_last(4, Megahertz(525.0), &at(ChipModel::Bm1397, 48, 5));
+        assert!((s17.as_secs_f64() - 0.5e-3).abs() < 0.01e-3, "{s17:?}");
+        assert_eq!(s9.midstates_last(1, Megahertz(650.0), &at_s9) * 4, s9.midstates_last(4, Megahertz(650.0), &at_s9));
     }
 
     #[test]
@@ -382,6 +403,10 @@ mod tests {
             (ChipModel::Bm1370, 65, 2, of(127 << 25 | 0x03f1 << 9), Some((1, 127))),
             (ChipModel::Bm1370, 65, 2, of(0x03f0 << 9 | 0x1ff), Some((0, 0))),
             (ChipModel::Bm1370, 65, 2, of(0xfc10 << 9), Some((64, 0))),
+            (ChipModel::Bm1387, 63, 4, 0x71 << 24 | 62 << 2 | 3, Some((62, 113))),
+            (ChipModel::Bm1387, 63, 4, 0x72 << 24, None),
+            (ChipModel::Bm1397, 48, 5, of(167 << 24 | 3 << 22 | 235 << 14), Some((47, 167))),
+            (ChipModel::Bm1397, 48, 5, of(168 << 24), None),
             // Seen on a Bitaxe Gamma: core 38 of its one chip.
             (ChipModel::Bm1370, 1, 0, of(0x4c03_5275), Some((0, 38))),
         ] {

@@ -157,3 +157,54 @@ fn sixteen_ids_come_round_as_hosts_of_each_chip_send_them() {
         assert!(matches!(events[..], [ChainEvent::Found { work: model::WorkId(1), .. }]), "{model:?}: {events:?}");
     }
 }
+
+#[test]
+fn an_s9_starts_as_its_open_firmware_starts_it() {
+    let mut c = chain(ChipModel::Bm1387, 63, 21, 4);
+    let got = sent(&mut c, 650.0);
+    assert_eq!(c.uart.bauds, [115_200, 1_562_500]);
+    assert_eq!(got[..4], ["54050000", "55050000", "55050000", "55050000"]);
+    assert_eq!((got[4].as_str(), got[66].as_str(), got[67].as_str()), ("41050000", "4105F800", "4105FC00"));
+    assert!(got[68].starts_with("5809000C"));
+    assert_eq!(got[69..72], ["5809001C00208180", "5809001C40208180", "58090018000000FF"]);
+    // 114 jobs of nothing, four midstates each; the target opens a core.
+    assert!(
+        got[72..186].iter().all(|f| f.len() == 2 * 149 && f.starts_with("219600040000 0000FFFFFFFF".replace(' ', "").as_str()))
+    );
+    assert!(got[186..].iter().all(|f| f.starts_with("5809000C")));
+    assert_eq!(got.last().map(String::as_str), Some("5809000C00680221"), "650 MHz as captured");
+}
+
+#[test]
+fn a_bitaxe_max_starts_as_its_own_firmware_starts_it() {
+    let mut c = chain(ChipModel::Bm1397, 1, 1, 0);
+    let got = sent(&mut c, 425.0);
+    let expected =
+        "52050000 53050000 40050000 80=00000000 84=00000000 20=00000001 3C=80008074 14=000000FF 68=C0700111 28=0600000F
+        18=00006031 70=0F0F0F00 70=0F0F0F00";
+    assert_eq!(got[..13], frames(expected));
+    assert_eq!(got[13], got[14], "each of both twice");
+    // 425 MHz: 25 × 68 ÷ (2 × 2), the dividers as they are.
+    assert_eq!(got[got.len() - 4..], frames("70=0F0F0F00 70=0F0F0F00 08=40440221 08=40440221"));
+    assert_eq!(c.uart.bauds, [115_200, 3_000_000]);
+}
+
+#[test]
+fn an_s17_talks_faster_for_its_jobs_are_many() {
+    let mut c = chain(ChipModel::Bm1397, 48, 12, 5);
+    let got = sent(&mut c, 62.5);
+    assert_eq!(got.iter().filter(|f| f.starts_with("4005")).count(), 51);
+    assert!(got.contains(&frames("18=00016331")[0]));
+    assert_eq!(c.uart.bauds, [115_200, 12_500_000]);
+}
+
+#[test]
+fn an_s19_pro_is_told_what_the_one_published_attempt_tells_it() {
+    let mut c = chain(ChipModel::Bm1398, 114, 38, 2);
+    let got = sent(&mut c, 56.25);
+    let stage_1 =
+        "52050000 18=0000BA01 34=000000F0 18=0004BA01 18=0000BA01 18=0000BA05 34=000000F8 14=FFFFFFFF 54=00000003 53050000";
+    assert_eq!(got[..10], frames(stage_1));
+    let last = frames("68=C0700111 28=06008F00 18=0001A305 14=000000FF 10=000030C0 5C=0000FFFF");
+    assert_eq!(got[got.len() - 6..], last);
+}

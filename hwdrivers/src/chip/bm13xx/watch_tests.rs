@@ -109,3 +109,100 @@ fn counters_and_the_inner_supply_are_read_in_turn() {
     chain.stop().expect("the line stands");
     assert!(chain.readings().iter().all(|r| *r == ChipReading::default()), "nothing is known of chips that are off");
 }
+
+/// An S9's chip 61 with a sensor of this maker and device at this place, and its registers.
+struct Sensor {
+    place: u8,
+    registers: std::collections::BTreeMap<u8, u8>,
+    word: u32,
+    /// Questions that are still answered with busy.
+    busy: u32,
+    pins: bool,
+}
+
+impl Sensor {
+    fn new(place: u8, registers: &[(u8, u8)]) -> Sensor {
+        Sensor { place, registers: registers.iter().copied().collect(), word: 0, busy: 0, pins: false }
+    }
+
+    /// What the chip's registers do with a frame.
+    fn hear(&mut self, frame: &[u8]) -> Option<u32> {
+        let value = || u32::from_be_bytes([frame[4], frame[5], frame[6], frame[7]]);
+        match (frame[0], frame[2], frame[3]) {
+            (0x48, 244, 0x1c) => self.pins = value() == 0x4020_41e0,
+            (0x48, 244, 0x20) => {
+                let word = value();
+                assert!(self.pins && word >> 24 == 1, "{word:08x}");
+                let (place, register) = ((word >> 16) as u8, (word >> 8) as u8);
+                let mut data = word as u8;
+                if place == self.place | 1 {
+                    self.registers.insert(register, data);
+                } else if place == self.place {
+                    data = self.registers.get(&register).copied().unwrap_or(0);
+                }
+                self.word = word & 0x00ff_ff00 | u32::from(data);
+                self.busy = 2;
+            }
+            (0x44, 244, 0x20) => {
+                let busy = self.busy > 0;
+                self.busy = self.busy.saturating_sub(1);
+                return Some(if busy { self.word | 1 << 31 } else { self.word });
+            }
+            _ => {}
+        }
+        None
+    }
+}
+
+fn s9(mut sensor: Option<Sensor>, seconds: u64) -> (Vec<Result<f64, WatchError>>, Option<Sensor>) {
+    let chip = super::super::chip(ChipModel::Bm1387).expect("driven");
+    let layout = ChainLayout { chip: ChipModel::Bm1387, chips: 63, domains: 21, address_interval: 4 };
+    let mut chain = Chain::new(Line::of(chip, 63), &layout, Scale::HARDWARE);
+    chain.start(Time::ZERO);
+    let (mut now, mut told) = (Time::ZERO, vec![]);
+    while now < Time::from_secs(seconds) {
+        chain.turn(now).expect("the line stands");
+        for frame in std::mem::take(&mut chain.uart.sent) {
+            if let Some(value) = sensor.as_mut().and_then(|s| s.hear(&frame)) {
+                chain.uart.inbox.extend(Reply::Register { value, chip: 0, register: 0 }.to_bytes(ReplySize::Bare));
+            }
+        }
+        told.extend(std::iter::from_fn(|| chain.next_event()));
+        now = chain.wake_at().max(now);
+    }
+    (temperatures(&told), sensor)
+}
+
+#[test]
+fn the_sensor_on_a_chips_pins_is_found_and_read() {
+    for (place, registers, celsius) in [
+        // TMP451: diode and status.
+        (0x98, &[(0xfe, 0x55), (0xff, 0x00), (0x00, 64 + 40), (0x01, 64 + 71), (0x02, 0)][..], 71.0),
+        // TMP421: the diode's state is elsewhere; its status register reads as something else.
+        (0x9c, &[(0xfe, 0x55), (0xff, 0x21), (0x01, 64 + 66), (0x02, 0xff), (0x11, 0x80)], 66.0),
+        // ADT7461.
+        (0x9a, &[(0xfe, 0x41), (0x01, 64 + 50), (0x02, 0)], 50.0),
+        // NCT218 has no diode: its own place and 15 °C more.
+        (0x98, &[(0xfe, 0x1a), (0x00, 64 + 45)], 60.0),
+    ] {
+        let (told, sensor) = s9(Some(Sensor::new(place, registers)), 12);
+        assert!(told.len() >= 4 && told.iter().all(|t| *t == Ok(celsius)), "{place:02x}: {told:?}");
+        assert_eq!(sensor.and_then(|s| s.registers.get(&0x09).copied()), Some(0x04), "the range that readings are taken in");
+    }
+}
+
+#[test]
+fn a_sensor_that_measures_nothing_says_why() {
+    for (registers, error) in [
+        (&[(0xfe, 0x55), (0x01, 64), (0x02, 4)][..], WatchError::OpenCircuit),
+        (&[(0xfe, 0x55), (0x01, 0), (0x02, 0)], WatchError::ShortCircuit),
+        (&[(0xfe, 0x55), (0xff, 0x22), (0x01, 64), (0x11, 1)], WatchError::OpenCircuit),
+        (&[(0xfe, 0x55), (0x01, 0xff), (0x02, 0)], WatchError::Absurd(Celsius(191.0))),
+        (&[], WatchError::NoSensor(61)),
+    ] {
+        let (told, _) = s9(Some(Sensor::new(0x98, registers)), 12);
+        assert!(!told.is_empty() && told.iter().all(|t| *t == Err(error)), "{error:?}: {told:?}");
+    }
+    let (told, _) = s9(None, 12);
+    assert!(told.len() >= 2 && told.iter().all(|t| *t == Err(WatchError::Silent)), "{told:?}");
+}
