@@ -4,16 +4,19 @@
 //! no value came is told as well, for silence is danger.
 
 use crate::Hand;
+use crate::rail::{Rail, Said, drive, fed_behind};
 use control::{Fact, Order};
 use hwdrivers::bus::{Gpio, I2c};
-use hwdrivers::fan::{Fans, emc2305::Emc2305};
+use hwdrivers::fan::{self, Fans};
 use hwdrivers::power::{self, Power};
-use hwdrivers::sensor::{Sensor, tmp75::Tmp75};
-use model::{ChainId, FanId, FanPart, GpioLine, Percent, Product, SensorId, SensorPart, Time, Volt};
+use hwdrivers::sensor::{self, Sensor};
+use model::{ChainId, FanId, FanPart, GpioLine, Percent, Product, RegulatorPart, SensorId, SensorPart, Time, Volt};
 use std::time::Duration;
 
 /// How often temperatures are read: a chip heats by half a degree a second (S21 factory log, asic.md A15).
 const SENSOR_PERIOD: Duration = Duration::from_secs(1);
+/// How often regulators that are no sensor are asked what they measure: an answer may take half a second.
+const POWER_PERIOD: Duration = Duration::from_secs(10);
 /// How often fans are read; a tach counts turns over about a second.
 const FAN_PERIOD: Duration = Duration::from_secs(2);
 /// How often a duty that could not be set is tried again.
@@ -31,57 +34,14 @@ pub enum OpenError {
 }
 
 struct Board {
-    sensors: Vec<(SensorId, Tmp75)>,
-    regulator: Box<dyn Power>,
-    /// What was ordered; heartbeats are sent while it is some.
-    rail: Option<Volt>,
-    heartbeat_at: Time,
-    /// Whether the regulator said that it is on.
-    started: bool,
+    sensors: Vec<(SensorId, Box<dyn Sensor>)>,
+    /// The sensor that the regulator is.
+    own_sensor: Option<SensorId>,
+    rail: Rail,
+    /// Whether its rail is the supply itself.
+    on_supply: bool,
     reset: GpioLine,
     plug: Option<GpioLine>,
-}
-
-impl Board {
-    fn order(&mut self, now: Time, volt: Option<Volt>) {
-        match (self.rail, volt) {
-            (_, None) => self.regulator.order(power::Order::Disable),
-            (Some(_), Some(v)) => self.regulator.order(power::Order::SetVoltage(v)),
-            (None, Some(v)) => {
-                // A part that is not what it should be is told nothing more.
-                self.regulator.order(power::Order::Identify);
-                self.regulator.order(power::Order::SetVoltage(v));
-                self.regulator.order(power::Order::Enable);
-            }
-        }
-        self.heartbeat_at = fed_behind(now, volt.and(self.regulator.feed_period()));
-        self.rail = volt;
-    }
-
-    /// What an answer of the regulator means for the rail; `None` where it is not the last answer of an order.
-    fn hear(&mut self, chain: ChainId, event: power::Event) -> Option<Fact> {
-        use power::{Event, Order};
-        let value = match event {
-            // A voltage that was set before the rail is on is not the end of the order.
-            Event::Done(Order::SetVoltage(v)) if self.started => Ok(Some(v)),
-            Event::Done(Order::Enable) => {
-                self.started = true;
-                Ok(self.rail)
-            }
-            Event::Done(Order::Disable) => {
-                self.started = false;
-                Ok(None)
-            }
-            Event::Done(_) | Event::Identified(_) | Event::Measured(_) => return None,
-            Event::Failed { order, error } => Err(format!("order {order:?} from the regulator of chain {}: {error}", chain.0)),
-        };
-        Some(Fact::Rail { chain, value })
-    }
-}
-
-/// When a part that was fed just now wants to be fed again.
-fn fed_behind(now: Time, period: Option<Duration>) -> Time {
-    period.map_or(Time::NEVER, |p| now + p)
 }
 
 /// The shared bus's hand.
@@ -90,10 +50,13 @@ pub struct BoardHand {
     gpio: Box<dyn Gpio>,
     boards: Vec<Board>,
     fans: u8,
-    fan_controller: Emc2305,
+    fan_controller: Option<Box<dyn Fans>>,
     supply: Box<dyn Power>,
     supply_enable: Option<GpioLine>,
+    /// What the supply is to give; `None` off.
     supply_ordered: Option<Volt>,
+    /// It said that it gives that.
+    supply_on: bool,
     feed_at: Time,
     duty: Option<Percent>,
     duty_at: Time,
@@ -111,32 +74,39 @@ impl BoardHand {
     pub fn open(product: &'static Product, i2c: Box<dyn I2c>, gpio: Box<dyn Gpio>) -> Result<BoardHand, OpenError> {
         let mut boards = Vec::new();
         let mut next_sensor = 0;
+        let no_driver = |part: String| OpenError::Part { part };
         for hashboard in product.hashboards {
-            let mut sensors = Vec::new();
+            let (mut sensors, mut own_sensor) = (Vec::new(), None);
             for spot in hashboard.sensors {
-                let SensorPart::Tmp75 { address } = spot.part else {
-                    return Err(OpenError::Part { part: format!("{:?}", spot.part) });
-                };
-                sensors.push((SensorId(next_sensor), Tmp75::new(address)));
+                let id = SensorId(next_sensor);
                 next_sensor += 1;
+                match spot.part {
+                    SensorPart::Regulator => own_sensor = Some(id),
+                    // The chain's own hand reads these.
+                    SensorPart::OnChip | SensorPart::ThroughChip { .. } => {}
+                    part => sensors.push((id, sensor::driver(part).ok_or_else(|| no_driver(format!("{part:?}")))?)),
+                }
             }
-            let (reset, plug) = (hashboard.reset, hashboard.plug);
             let regulator = power::regulator(hashboard.regulator);
-            let (rail, heartbeat_at) = (None, Time::NEVER);
-            boards.push(Board { sensors, regulator, started: false, rail, heartbeat_at, reset, plug });
+            let period = if own_sensor.is_some() { SENSOR_PERIOD } else { POWER_PERIOD };
+            let rail = Rail::new(regulator, hashboard.enables, period);
+            let on_supply = hashboard.regulator == RegulatorPart::Supply;
+            boards.push(Board { sensors, own_sensor, rail, on_supply, reset: hashboard.reset, plug: hashboard.plug });
         }
-        let FanPart::Emc2305 { address } = product.fan else {
-            return Err(OpenError::Part { part: format!("{:?}", product.fan) });
-        };
+        let fan_controller = fan::driver(product.fan);
+        if fan_controller.is_none() && product.fan != FanPart::None {
+            return Err(no_driver(format!("{:?}", product.fan)));
+        }
         Ok(BoardHand {
             i2c,
             gpio,
             boards,
             fans: product.fans,
-            fan_controller: Emc2305::new(address),
+            fan_controller,
             supply: power::supply(product.supply),
             supply_enable: product.supply_enable,
             supply_ordered: None,
+            supply_on: false,
             feed_at: Time::NEVER,
             duty: None,
             duty_at: Time::NEVER,
@@ -170,17 +140,18 @@ impl BoardHand {
     }
 
     fn read_fans(&mut self, facts: &mut Vec<Fact>) {
+        let Some(controller) = &mut self.fan_controller else { return };
         for fan in (0..self.fans).map(FanId) {
-            let value = self.fan_controller.rpm(&mut *self.i2c, fan).map_err(|e| format!("read the speed of fan {}: {e}", fan.0));
+            let value = controller.rpm(&mut *self.i2c, fan).map_err(|e| format!("read the speed of fan {}: {e}", fan.0));
             facts.push(Fact::FanSpeed { fan, value });
         }
     }
 
     fn set_fans(&mut self, now: Time) {
-        let Some(duty) = self.duty else { return };
+        let (Some(duty), Some(controller)) = (self.duty, &mut self.fan_controller) else { return };
         let mut all_set = true;
         for fan in (0..self.fans).map(FanId) {
-            if let Err(e) = self.fan_controller.set_duty(&mut *self.i2c, fan, duty) {
+            if let Err(e) = controller.set_duty(&mut *self.i2c, fan, duty) {
                 all_set = false;
                 self.facts.push(Fact::FanSpeed { fan, value: Err(format!("set fan {} to {duty}: {e}", fan.0)) });
             }
@@ -188,9 +159,59 @@ impl BoardHand {
         self.duty_at = if all_set { Time::NEVER } else { now + DUTY_RETRY };
     }
 
-    fn set_line(&mut self, line: GpioLine, active: bool) -> Result<(), String> {
-        let (number, high) = (line.number, line.is_high(active));
-        self.gpio.set(number, high).map_err(|e| format!("drive line {number} {}: {e}", if high { "high" } else { "low" }))
+    /// The supply goes on in this order: it says what it is, takes its voltage, gets its line. Off is the line, without asking.
+    fn order_supply(&mut self, now: Time, volt: Option<Volt>) {
+        self.supply_ordered = volt;
+        self.supply_on = false;
+        match volt {
+            Some(v) => {
+                self.supply.order(power::Order::Identify);
+                self.supply.order(power::Order::SetVoltage(v));
+                self.feed_at = fed_behind(now, self.supply.feed_period());
+            }
+            None => {
+                self.feed_at = Time::NEVER;
+                let off = self.supply_enable.map_or(Ok(()), |line| drive(&mut *self.gpio, line, false));
+                self.supply.order(power::Order::Disable);
+                self.facts.push(Fact::Supply(off.map(|()| None)));
+            }
+        }
+    }
+
+    fn hear_supply(&mut self, event: power::Event) {
+        let Some(ordered) = self.supply_ordered else {
+            // An answer that comes after the supply was switched off says nothing any more.
+            return;
+        };
+        let value = match event {
+            power::Event::Done(power::Order::SetVoltage(_)) if self.supply_on => return,
+            power::Event::Done(power::Order::SetVoltage(_)) => {
+                let on = self.supply_enable.map_or(Ok(()), |line| drive(&mut *self.gpio, line, true));
+                self.supply_on = on.is_ok();
+                self.supply.order(power::Order::Feed);
+                on.map(|()| Some(ordered))
+            }
+            power::Event::Done(_) | power::Event::Identified(_) | power::Event::Measured(_) => return,
+            // What it measures is shown, not relied upon.
+            power::Event::Failed { order: power::Order::Measure, .. } => return,
+            power::Event::Failed { order, error } => Err(format!("order {order:?} from the supply: {error}")),
+        };
+        self.facts.push(Fact::Supply(value));
+    }
+
+    fn order_rail(&mut self, now: Time, chain: ChainId, volt: Option<Volt>) {
+        let Some(board) = self.boards.get_mut(usize::from(chain.0)) else { return };
+        if let Err(why) = board.rail.order(now, volt, &mut *self.gpio) {
+            self.facts.push(Fact::Rail { chain, value: Err(why) });
+        }
+        // One supply is the rail of several boards: it gives what the one that wants most asked for.
+        let wanted = self.boards.iter().filter(|b| b.on_supply).filter_map(|b| b.rail.ordered()).reduce(Volt::max);
+        if let (Some(v), true) = (wanted, self.supply_on)
+            && self.supply_ordered != Some(v)
+        {
+            self.supply_ordered = Some(v);
+            self.supply.order(power::Order::SetVoltage(v));
+        }
     }
 }
 
@@ -203,37 +224,12 @@ impl Hand for BoardHand {
             }
             Order::Reset { chain, held } => {
                 let Some(line) = self.boards.get(usize::from(chain.0)).map(|b| b.reset) else { return };
-                if let Err(why) = self.set_line(line, held) {
+                if let Err(why) = drive(&mut *self.gpio, line, held) {
                     self.facts.push(Fact::Rail { chain, value: Err(why) });
                 }
             }
-            Order::Rail { chain, volt } => {
-                if let Some(board) = self.boards.get_mut(usize::from(chain.0)) {
-                    board.order(now, volt);
-                }
-            }
-            Order::Supply(volt) => {
-                // The line goes on before the supply is spoken to, and off without asking it.
-                if let Some(line) = self.supply_enable
-                    && let Err(why) = self.set_line(line, volt.is_some())
-                {
-                    self.facts.push(Fact::Supply(Err(why)));
-                    return;
-                }
-                match volt {
-                    Some(v) => {
-                        self.supply.order(power::Order::Identify);
-                        self.supply.order(power::Order::SetVoltage(v));
-                        self.supply.order(power::Order::Feed);
-                        self.feed_at = fed_behind(now, self.supply.feed_period());
-                    }
-                    None => {
-                        self.feed_at = Time::NEVER;
-                        self.facts.push(Fact::Supply(Ok(None)));
-                    }
-                }
-                self.supply_ordered = volt;
-            }
+            Order::Rail { chain, volt } => self.order_rail(now, chain, volt),
+            Order::Supply(volt) => self.order_supply(now, volt),
             _ => {}
         }
     }
@@ -252,13 +248,17 @@ impl Hand for BoardHand {
             self.read_fans(facts);
         }
         for (chain, board) in (0u8..).map(ChainId).zip(&mut self.boards) {
-            if board.heartbeat_at <= now {
-                board.heartbeat_at = fed_behind(now, board.regulator.feed_period());
-                board.regulator.order(power::Order::Feed);
-            }
-            board.regulator.turn(now, &mut *self.i2c, &mut *self.gpio);
-            while let Some(event) = board.regulator.next_event() {
-                facts.extend(board.hear(chain, event));
+            board.rail.turn(now, &mut *self.i2c, &mut *self.gpio);
+            while let Some(said) = board.rail.next_said(chain) {
+                let value = match said {
+                    Said::Fact(fact) => {
+                        facts.push(fact);
+                        continue;
+                    }
+                    Said::Measured(m) => m.celsius.ok_or_else(|| "the regulator gives no temperature".to_owned()),
+                    Said::Unmeasured(why) => Err(format!("read the regulator of chain {}: {why}", chain.0)),
+                };
+                facts.extend(board.own_sensor.map(|sensor| Fact::Temperature { sensor, chain, value }));
             }
         }
         if self.feed_at <= now {
@@ -267,15 +267,7 @@ impl Hand for BoardHand {
         }
         self.supply.turn(now, &mut *self.i2c, &mut *self.gpio);
         while let Some(event) = self.supply.next_event() {
-            match event {
-                // An answer that comes after the supply was switched off says nothing any more.
-                _ if self.supply_ordered.is_none() => {}
-                power::Event::Done(power::Order::SetVoltage(v)) => facts.push(Fact::Supply(Ok(Some(v)))),
-                power::Event::Done(_) | power::Event::Identified(_) | power::Event::Measured(_) => {}
-                power::Event::Failed { order, error } => {
-                    facts.push(Fact::Supply(Err(format!("order {order:?} from the supply: {error}"))));
-                }
-            }
+            self.hear_supply(event);
         }
         facts.append(&mut self.facts);
     }
@@ -284,8 +276,8 @@ impl Hand for BoardHand {
         if !self.facts.is_empty() {
             return Time::ZERO;
         }
-        let regulators = self.boards.iter().map(|b| b.regulator.wake_at().min(b.heartbeat_at));
+        let rails = self.boards.iter().map(|b| b.rail.wake_at());
         let own = self.sensors_at.min(self.fans_at).min(self.duty_at).min(self.feed_at).min(self.supply.wake_at());
-        regulators.fold(own, Time::min)
+        rails.fold(own, Time::min)
     }
 }

@@ -7,6 +7,7 @@
 mod board_hand;
 mod chain_hand;
 mod cpu_hand;
+mod rail;
 mod turn;
 
 pub use board_hand::{BoardHand, OpenError};

@@ -1,0 +1,128 @@
+//! One hashboard's rail as the board's hand sees it: its regulator, the lines that are active while it is on, and what was ordered.
+//!
+//! ```text
+//!  Off ──order──▶ enables on, Identify, SetVoltage, Enable ──done──▶ On ──order──▶ SetVoltage ──done──▶ On
+//!   ▲                                                                 │
+//!   └──────────── Disable, enables off at once, whatever it says ◀────┘
+//! ```
+//! Not here: which voltage is safe, and what a failure means (`control`).
+
+use control::Fact;
+use hwdrivers::bus::{Gpio, I2c};
+use hwdrivers::power::{Event, Measured, Order, Power};
+use model::{ChainId, GpioLine, Time, Volt};
+use std::time::Duration;
+
+/// One rail.
+pub(crate) struct Rail {
+    regulator: Box<dyn Power>,
+    enables: &'static [GpioLine],
+    /// What was ordered; it is fed while it is some.
+    ordered: Option<Volt>,
+    feed_at: Time,
+    measure_at: Time,
+    measure_every: Duration,
+    /// Whether the regulator said that it is on.
+    started: bool,
+}
+
+impl Rail {
+    /// A rail that is off. It is measured this often.
+    pub(crate) fn new(regulator: Box<dyn Power>, enables: &'static [GpioLine], measure_every: Duration) -> Rail {
+        let (feed_at, measure_at) = (Time::NEVER, Time::ZERO);
+        Rail { regulator, enables, ordered: None, feed_at, measure_at, measure_every, started: false }
+    }
+
+    /// What was ordered.
+    pub(crate) fn ordered(&self) -> Option<Volt> {
+        self.ordered
+    }
+
+    /// Takes an order; `None` is off. What came of it is told later, but for a line that cannot be driven.
+    pub(crate) fn order(&mut self, now: Time, volt: Option<Volt>, gpio: &mut dyn Gpio) -> Result<(), String> {
+        let was = std::mem::replace(&mut self.ordered, volt);
+        self.feed_at = fed_behind(now, volt.and(self.regulator.feed_period()));
+        match (was, volt) {
+            (_, None) => {
+                self.regulator.order(Order::Disable);
+                // In the reverse order, and all of them even where one fails.
+                let driven = self.enables.iter().rev().map(|l| drive(gpio, *l, false));
+                return driven.fold(Ok(()), Result::and);
+            }
+            (Some(_), Some(v)) => self.regulator.order(Order::SetVoltage(v)),
+            (None, Some(v)) => {
+                self.enables.iter().try_for_each(|l| drive(gpio, *l, true))?;
+                // A part that is not what it should be is told nothing more.
+                self.regulator.order(Order::Identify);
+                self.regulator.order(Order::SetVoltage(v));
+                self.regulator.order(Order::Enable);
+            }
+        }
+        Ok(())
+    }
+
+    /// Does what is due.
+    pub(crate) fn turn(&mut self, now: Time, i2c: &mut dyn I2c, gpio: &mut dyn Gpio) {
+        if self.feed_at <= now {
+            self.feed_at = fed_behind(now, self.regulator.feed_period());
+            self.regulator.order(Order::Feed);
+        }
+        if self.measure_at <= now {
+            self.measure_at = now + self.measure_every;
+            self.regulator.order(Order::Measure);
+        }
+        self.regulator.turn(now, i2c, gpio);
+    }
+
+    /// What the regulator said: a fact about the rail, or a measurement. `None` where nothing is left.
+    pub(crate) fn next_said(&mut self, chain: ChainId) -> Option<Said> {
+        while let Some(event) = self.regulator.next_event() {
+            let value = match event {
+                // A voltage that was set before the rail is on is not the end of the order.
+                Event::Done(Order::SetVoltage(v)) if self.started => Ok(Some(v)),
+                Event::Done(Order::Enable) => {
+                    self.started = true;
+                    Ok(self.ordered)
+                }
+                Event::Done(Order::Disable) => {
+                    self.started = false;
+                    Ok(None)
+                }
+                Event::Measured(m) => return Some(Said::Measured(m)),
+                Event::Failed { order: Order::Measure, error } => return Some(Said::Unmeasured(error.to_string())),
+                Event::Done(_) | Event::Identified(_) => continue,
+                Event::Failed { order, error } => {
+                    Err(format!("order {order:?} from the regulator of chain {}: {error}", chain.0))
+                }
+            };
+            return Some(Said::Fact(Fact::Rail { chain, value }));
+        }
+        None
+    }
+
+    /// When something is due next.
+    pub(crate) fn wake_at(&self) -> Time {
+        self.regulator.wake_at().min(self.feed_at).min(self.measure_at)
+    }
+}
+
+/// What a regulator says.
+pub(crate) enum Said {
+    /// Something about the rail.
+    Fact(Fact),
+    /// What it measures.
+    Measured(Measured),
+    /// Why it did not measure.
+    Unmeasured(String),
+}
+
+/// When a part that was fed just now wants to be fed again.
+pub(crate) fn fed_behind(now: Time, period: Option<Duration>) -> Time {
+    period.map_or(Time::NEVER, |p| now + p)
+}
+
+/// Drives a line.
+pub(crate) fn drive(gpio: &mut dyn Gpio, line: GpioLine, active: bool) -> Result<(), String> {
+    let (number, high) = (line.number, line.is_high(active));
+    gpio.set(number, high).map_err(|e| format!("drive line {number} {}: {e}", if high { "high" } else { "low" }))
+}
