@@ -4,16 +4,17 @@
 //! single controller thinks (its own file), how orders are obeyed (`rig`).
 
 use crate::{
-    Fact, Order,
+    Fact, Order, PowerPlace,
     bringup::{Chain, Want},
     failover::Failover,
     faults::Faults,
     health::{Finding, Health},
     hunger::Hunger,
+    power::{Draw, Power},
     schedule::{Found, Schedule},
     supply::Supply,
     tally::Tally,
-    thermal::{Permit, Thermal},
+    thermal::{Permit, Seat, Thermal},
     tuning::{Tuner, chain::Circumstance},
 };
 use model::{
@@ -71,6 +72,7 @@ pub struct Brain {
     /// One a chain, in the same order.
     health: Vec<Health>,
     supply: Option<Supply>,
+    power: Option<Power>,
     pub(crate) tuner: Option<Tuner>,
     tuned: Time,
     pub(crate) failover: Failover,
@@ -100,7 +102,7 @@ impl Brain {
     pub fn new(now: Time, plan: Plan) -> Brain {
         let boards = plan.product.map_or(&[][..], |p| p.hashboards);
         let limits = plan.product.map(|p| plan.cooling.tighten(p.limits));
-        let chain = |(i, b): (u8, &model::Hashboard)| limits.map(|l| Chain::new(ChainId(i), u32::from(b.chain.chips), l));
+        let chain = |(i, b): (u8, &model::Hashboard)| limits.map(|l| Chain::new(ChainId(i), b, l));
         let mut brain = Brain {
             plan,
             mining: plan.autostart,
@@ -108,6 +110,7 @@ impl Brain {
             chains: (0u8..).zip(boards).filter_map(chain).collect(),
             health: boards.iter().map(|_| Health::default()).collect(),
             supply: limits.map(|l| Supply::new(l.supply)),
+            power: limits.map(Power::new),
             tuner: plan.product.map(|p| Tuner::new(now, p, plan.small_cores)),
             tuned: now,
             failover: Failover::new(plan.upstreams),
@@ -190,7 +193,7 @@ impl Brain {
             Fact::ChainHashing { chain, epoch, nonce_bits } => {
                 self.tallies.entry(chain).or_default().nonce_bits = nonce_bits;
                 match chain_mut(&mut self.chains, chain) {
-                    Some(c) => c.hashing(now, epoch, o),
+                    Some(c) => c.hashing(now, epoch, faults, o),
                     None => drop(self.free_hands.insert(chain, epoch)),
                 }
             }
@@ -213,6 +216,28 @@ impl Brain {
             }
             Fact::Temperature { sensor, value, .. } => {
                 self.thermal.iter_mut().for_each(|t| t.temperature(now, sensor, value.clone()));
+            }
+            Fact::SensorBroken { sensor, why, .. } => {
+                self.thermal.iter_mut().for_each(|t| t.broken(now, sensor, why.clone()));
+            }
+            Fact::Identity { chain, part, value } => {
+                if let Some(c) = chain_mut(&mut self.chains, chain) {
+                    c.identified(part, value, faults);
+                }
+            }
+            Fact::Power { place, measured } => {
+                self.power.iter_mut().for_each(|p| p.measured(now, place, measured));
+                if let PowerPlace::Rail(chain) = place
+                    && let Some(c) = chain_mut(&mut self.chains, chain)
+                {
+                    c.measured(now, measured, faults, o);
+                    if let (Some(t), Some(celsius)) = (&mut self.thermal, measured.celsius) {
+                        t.regulator(now, usize::from(chain.0), celsius);
+                    }
+                }
+            }
+            Fact::Latched(chain) => {
+                self.thermal.iter_mut().for_each(|t| t.latch(now, usize::from(chain.0)));
             }
             Fact::Plugged { chain, plugged } => {
                 chain_mut(&mut self.chains, chain).into_iter().for_each(|c| c.plug(plugged, faults));
@@ -282,7 +307,8 @@ impl Brain {
         self.schedule.is_active(job)
     }
 
-    /// The one place where the controllers meet. Precedence: thermal > bringup > tuning > schedule. What heat forbids no chain starts, and what is
+    /// The one place where the controllers meet. Precedence: thermal and power > bringup > tuning > schedule. What heat forbids no
+    /// chain starts, and what is
     /// not hashing gets no work.
     fn decide(&mut self, now: Time) {
         self.last = now;
@@ -295,64 +321,7 @@ impl Brain {
         let fed = allowed && self.hunger.feeds();
 
         let paused = self.is_paused(now);
-        if let (Some(thermal), Some(supply), Some(limits)) =
-            (&mut self.thermal, &mut self.supply, self.plan.product.map(|p| p.limits))
-        {
-            let powered: Vec<bool> = self.chains.iter().map(Chain::is_powered).collect();
-            let present: Vec<bool> = self.chains.iter().map(Chain::is_plugged).collect();
-            thermal.tick(now, &powered, &present, &mut self.faults);
-            let (mut wanted, mut cut) = (false, false);
-            let permits: Vec<Option<Megahertz>> = (0..self.chains.len()).map(|i| clock_of(thermal.permit(now, i))).collect();
-            if let (Some(tuner), true) = (&mut self.tuner, now.since(self.tuned) >= TUNE_EVERY) {
-                self.tuned = now;
-                let nominal = limits.clock_nominal;
-                let hot = permits.iter().flatten().any(|c| *c < nominal);
-                let circumstance = |(i, chain): (usize, &Chain)| {
-                    let level = tuner.level(i).unwrap_or(nominal);
-                    Circumstance {
-                        wanted: fed && chain.is_plugged() && permits[i].is_some(),
-                        hashing: chain.is_hashing(),
-                        works: self.schedule.work_since(chain.id).is_some(),
-                        chips: chain.chips as usize,
-                        clock: chain.clock,
-                        held: paused || permits[i].is_none_or(|c| ceiling(c, &limits) < level),
-                        nonce_bits: self.tallies.get(&chain.id).map_or(0, |t| t.nonce_bits),
-                        aim: None,
-                        most: None,
-                        chip: thermal.chip(now, i),
-                    }
-                };
-                let mut chains: Vec<Circumstance> = self.chains.iter().enumerate().map(circumstance).collect();
-                tuner.tick(now, &mut chains, hot, &mut self.faults, &mut orders);
-            }
-            for (i, chain) in self.chains.iter_mut().enumerate() {
-                let level = self.tuner.as_ref().and_then(|t| t.level(i)).unwrap_or(limits.clock_nominal);
-                let level = if paused { limits.clock_min } else { level };
-                // Heat first: tuning only chooses below what it allows.
-                let clock = permits[i].map(|c| ceiling(c, &limits).min(level).max(limits.clock_min));
-                if supply.is_surely_off() {
-                    chain.supply_is_off();
-                }
-                let want = Want {
-                    clock: clock.filter(|_| fed && chain.is_plugged()),
-                    supply: supply.is_on(),
-                    work_since: self.schedule.work_since(chain.id),
-                };
-                chain.tick(now, want, &mut self.faults, &mut orders);
-                wanted |= chain.needs_supply();
-                cut |= chain.needs_cut(clock.is_some());
-            }
-            supply.tick(now, wanted, cut, &mut self.faults, &mut orders);
-            let duty = thermal.duty();
-            let (told, at) = self.duty_told.unwrap_or((Percent(-DUTY_STEP), now));
-            let moved = (told.0 - duty.0).abs() >= DUTY_STEP || (duty != told && (duty.0 >= 100.0 || told.0 >= 100.0));
-            if moved || now.since(at) >= DUTY_AGAIN {
-                self.duty_told = Some((duty, now));
-                // Air before anything else.
-                orders.insert(0, Order::Duty(duty));
-            }
-        }
-
+        self.follow_boards(now, fed, paused, &mut orders);
         self.follow_hands(now, allowed && !paused, &mut orders);
         while let Some(work) = self.schedule.next_due(now) {
             self.tallies.entry(work.chain).or_default().since.get_or_insert(now);
@@ -378,6 +347,70 @@ impl Brain {
         });
         orders.extend(self.faults.take_changes());
         orders.into_iter().for_each(|o| self.order(o));
+    }
+
+    /// Heat, power, tuning, chains and supply: what may run, and what must not. Whichever of heat and power allows less counts.
+    fn follow_boards(&mut self, now: Time, fed: bool, paused: bool, orders: &mut Vec<Order>) {
+        let (Some(thermal), Some(supply), Some(power)) = (&mut self.thermal, &mut self.supply, &mut self.power) else { return };
+        let Some(limits) = self.plan.product.map(|p| p.limits) else { return };
+        let seats: Vec<Seat> = self.chains.iter().map(seat).collect();
+        thermal.tick(now, &seats, &mut self.faults);
+        power.tick(now, supply.ordered(), &mut self.faults);
+        let draw = power.draw();
+        let permits: Vec<Option<Megahertz>> = (0..self.chains.len()).map(|i| clock_of(thermal.permit(now, i), draw)).collect();
+        let may = |i: usize, chain: &Chain| fed && chain.is_plugged() && !chain.is_stranger() && permits[i].is_some();
+        if let (Some(tuner), true) = (&mut self.tuner, now.since(self.tuned) >= TUNE_EVERY) {
+            self.tuned = now;
+            let trouble = thermal.is_throttling() || draw != Draw::Run(limits.clock_max);
+            let circumstance = |(i, chain): (usize, &Chain)| {
+                let level = tuner.level(i).unwrap_or(limits.clock_nominal);
+                Circumstance {
+                    wanted: may(i, chain),
+                    hashing: chain.is_hashing(),
+                    works: self.schedule.work_since(chain.id).is_some(),
+                    chips: chain.chips as usize,
+                    clock: chain.clock,
+                    held: paused || permits[i].is_none_or(|c| ceiling(c, &limits) < level),
+                    nonce_bits: self.tallies.get(&chain.id).map_or(0, |t| t.nonce_bits),
+                    aim: None,
+                    most: None,
+                    chip: thermal.chip(now, i),
+                }
+            };
+            let mut chains: Vec<Circumstance> = self.chains.iter().enumerate().map(circumstance).collect();
+            tuner.tick(now, &mut chains, trouble, &mut self.faults, orders);
+        }
+        let (mut wanted, mut cut) = (false, draw == Draw::Cut);
+        for (i, chain) in self.chains.iter_mut().enumerate() {
+            let level = self.tuner.as_ref().and_then(|t| t.level(i)).unwrap_or(limits.clock_nominal);
+            let level = if paused { limits.clock_min } else { level };
+            // Heat first: tuning only chooses below what it allows.
+            let clock = permits[i].map(|c| ceiling(c, &limits).min(level).max(limits.clock_min));
+            if supply.is_surely_off() {
+                chain.supply_is_off();
+            }
+            if thermal.is_overdue(now, i) {
+                let detail = "it did not hash within 180 s of its power";
+                chain.failed(now, FaultCode::ChainSilent, detail, &mut self.faults, orders);
+            }
+            let want = Want {
+                clock: clock.filter(|_| may(i, chain)),
+                supply: supply.is_on(),
+                work_since: self.schedule.work_since(chain.id),
+            };
+            chain.tick(now, want, &mut self.faults, orders);
+            wanted |= chain.needs_supply();
+            cut |= chain.needs_cut(clock.is_some(), thermal.is_endangered(now, i));
+        }
+        supply.tick(now, wanted, cut, &mut self.faults, orders);
+        let duty = thermal.duty();
+        let (told, at) = self.duty_told.unwrap_or((Percent(-DUTY_STEP), now));
+        let moved = (told.0 - duty.0).abs() >= DUTY_STEP || (duty != told && (duty.0 >= 100.0 || told.0 >= 100.0));
+        if moved || now.since(at) >= DUTY_AGAIN {
+            self.duty_told = Some((duty, now));
+            // Air before anything else.
+            orders.insert(0, Order::Duty(duty));
+        }
     }
 
     /// Whether what was found before a stop is still being sent and answered.
@@ -522,11 +555,18 @@ fn guard(order: &Order, limits: &Limits) {
     }
 }
 
-/// The clock that a permit names; `None` is off.
-fn clock_of(permit: Permit) -> Option<Megahertz> {
-    match permit {
-        Permit::Run(clock) => Some(clock),
-        Permit::Heat | Permit::Latched | Permit::NoProof => None,
+/// How a chain looks to heat.
+fn seat(chain: &Chain) -> Seat {
+    let powered = chain.is_powered();
+    let load = if powered { chain.load() } else { 0.0 };
+    Seat { powered, present: chain.is_plugged(), hashing: chain.is_hashing(), load }
+}
+
+/// The clock that heat and power allow; `None` is off.
+fn clock_of(permit: Permit, draw: Draw) -> Option<Megahertz> {
+    match (permit, draw) {
+        (Permit::Run(clock), Draw::Run(most)) => Some(clock.min(most)),
+        (Permit::Heat | Permit::Latched | Permit::NoProof, _) | (_, Draw::Off | Draw::Cut) => None,
     }
 }
 

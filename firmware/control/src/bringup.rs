@@ -4,8 +4,8 @@
 //! chain is told `want`), the shared supply (`supply`), work (`schedule`).
 
 use crate::{Order, faults::Faults};
-use model::{ChainId, FaultCode, Limits, Megahertz, Time, Volt};
-use std::time::Duration;
+use model::{ChainId, FaultCode, Hashboard, Limits, Measured, Megahertz, RegulatorPart, Time, Volt};
+use std::{collections::BTreeMap, time::Duration};
 
 /// The times of a chain's start.
 #[derive(Clone, Copy, Debug)]
@@ -46,6 +46,8 @@ const ATTEMPTS: u32 = 3;
 const REST_FIRST: Duration = Duration::from_secs(2);
 /// Looks at the plug that must agree before a board counts as pulled: a second each.
 const PLUG_LOOKS: u32 = 3;
+/// A regulator that measures this part more than the highest rail does not hold it: more than its own error.
+const RAIL_OVER: f64 = 1.03;
 /// A chain that was given up is tried again this often.
 const RETRY: Duration = Duration::from_secs(60);
 
@@ -55,6 +57,7 @@ const RETRY: Duration = Duration::from_secs(60);
 ///                  │ wait                                                                          ▼
 ///  Failed ◀─3 ×─ Resting ◀── any failure or limit ── Hashing ◀─told─ Lowering ◀─at clock─ Ramping ◀─ Readying
 ///     └─ 60 s ─▶ SupplyOn                                       rail_nominal        clock_nominal
+///  Without a rail of its own: SupplyOn ─▶ Settling, Ramping ─▶ Hashing, and off is reset held.
 ///  Any of them: not wanted ─▶ rail off, reset held, Off.
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -142,6 +145,12 @@ pub struct Chain {
     /// How long one work lasts at this clock.
     pub epoch: Duration,
     limits: Limits,
+    /// Whether its rail has a switch of its own. Where it is the supply itself, off means held in reset.
+    switched: bool,
+    /// Whether what measures at its rail measures the rail itself, and not what feeds it.
+    rail_measured: bool,
+    /// What was read of parts that do not belong here.
+    strangers: BTreeMap<&'static str, String>,
     stage: Stage,
     attempts: u32,
     clock_told: Option<Megahertz>,
@@ -159,15 +168,18 @@ pub struct Chain {
 impl Chain {
     /// A chain that is off.
     #[must_use]
-    pub fn new(id: ChainId, chips: u32, limits: Limits) -> Chain {
+    pub fn new(id: ChainId, board: &Hashboard, limits: Limits) -> Chain {
         Chain {
             id,
             chips: 0,
-            expected: chips,
+            expected: u32::from(board.chain.chips),
             clock: Megahertz(0.0),
             rail: None,
             epoch: Duration::ZERO,
             limits,
+            switched: board.regulator != RegulatorPart::Supply,
+            rail_measured: board.meter.is_none(),
+            strangers: BTreeMap::new(),
             stage: Stage::Off,
             attempts: 0,
             clock_told: None,
@@ -208,6 +220,46 @@ impl Chain {
             }
             _ => {}
         }
+        if !self.is_plugged() {
+            // The next board is another one.
+            self.strangers.clear();
+            faults.clear(FaultCode::BoardUnknown, &self.place);
+        }
+    }
+
+    /// A part of the board said what it is, or what was read does not belong here.
+    pub fn identified(&mut self, part: &'static str, value: Result<String, String>, faults: &mut Faults) {
+        match value {
+            Ok(_) => self.strangers.remove(part),
+            Err(what) => self.strangers.insert(part, what),
+        };
+        let words = || {
+            let told: Vec<String> = self.strangers.iter().map(|(part, what)| format!("its {part}: {what}")).collect();
+            (self.place.clone(), told.join("; "))
+        };
+        faults.judge(!self.strangers.is_empty(), FaultCode::BoardUnknown, words);
+    }
+
+    /// Whether it is not the board that belongs here, or a part of it is not fit for use: it is left off.
+    #[must_use]
+    pub fn is_stranger(&self) -> bool {
+        !self.strangers.is_empty()
+    }
+
+    /// Whether off means held in reset, as its rail is the supply itself.
+    #[must_use]
+    pub fn is_unswitched(&self) -> bool {
+        !self.switched
+    }
+
+    /// Its regulator measured.
+    pub fn measured(&mut self, now: Time, measured: Measured, faults: &mut Faults, orders: &mut Vec<Order>) {
+        let Some(volt) = measured.volt.filter(|_| self.switched && self.rail_measured && self.is_on()) else { return };
+        let most = self.limits.rail_max;
+        if !(0.0..=most.0 * RAIL_OVER).contains(&volt.0) {
+            let detail = format!("its regulator measures {volt:.2} where {most:.2} is the most");
+            self.fail(now, FaultCode::RailFailed, &detail, faults, orders);
+        }
     }
 
     /// Whether it takes work.
@@ -216,10 +268,17 @@ impl Chain {
         matches!(self.stage, Stage::Hashing { .. })
     }
 
-    /// Whether it has, or may have, a rail.
+    /// Whether it has, or may have, a rail that heats it. Chips in reset under a rail that nothing can switch do not count.
     #[must_use]
     pub fn is_powered(&self) -> bool {
-        self.is_on() || self.off_by.is_some() || self.rail.is_some()
+        self.is_on() || (self.switched && (self.off_by.is_some() || self.rail.is_some()))
+    }
+
+    /// What it takes, as a part of what it takes at nominal clock and rail.
+    #[must_use]
+    pub fn load(&self) -> f64 {
+        let volt = self.rail.unwrap_or_default().0 / self.limits.rail_nominal.0;
+        self.clock.0 / self.limits.clock_nominal.0 * volt * volt
     }
 
     /// Whether it needs the supply: it starts, runs, waits for its next start, or for its regulator to say that it is off.
@@ -230,9 +289,10 @@ impl Chain {
     }
 
     /// Whether its rail cannot be shown to be off. One that was never seen on is left to its own, as long as heat `permits` it.
+    /// `danger`: heat wants it without any rail, which only the supply can do where it has no switch of its own.
     #[must_use]
-    pub fn needs_cut(&self, permits: bool) -> bool {
-        self.off_refused && !self.is_on() && (self.rail.is_some() || !permits)
+    pub fn needs_cut(&self, permits: bool, danger: bool) -> bool {
+        (danger && !self.switched) || (self.off_refused && !self.is_on() && (self.rail.is_some() || !permits))
     }
 
     /// The supply is off beyond doubt, so this rail is.
@@ -280,8 +340,12 @@ impl Chain {
     }
 
     /// The ordered clock is reached.
-    pub fn hashing(&mut self, now: Time, epoch: Duration, orders: &mut Vec<Order>) {
+    pub fn hashing(&mut self, now: Time, epoch: Duration, faults: &mut Faults, orders: &mut Vec<Order>) {
         match self.stage {
+            Stage::Ramping { .. } if self.clock_told.is_some() && !self.switched => {
+                self.epoch = epoch;
+                self.at_work(now, faults);
+            }
             Stage::Ramping { .. } if self.clock_told.is_some() => {
                 self.epoch = epoch;
                 self.stage = Stage::Lowering { by: now + TIMING.rail_limit };
@@ -323,10 +387,7 @@ impl Chain {
             }
             (Ok(Some(v)), Stage::Lowering { .. }) => {
                 self.rail = Some(v);
-                self.stage = Stage::Hashing { since: now };
-                if self.raised != Some(FaultCode::ChainSilent) {
-                    self.recovered(faults);
-                }
+                self.at_work(now, faults);
             }
             // A late answer to an earlier order: the newer order's answer follows.
             (Ok(Some(v)), _) => self.rail = Some(v),
@@ -346,6 +407,9 @@ impl Chain {
         }
         if self.off_refused && !self.is_plugged() {
             self.supply_is_off();
+        }
+        if !self.switched {
+            self.rail = want.supply.then_some(self.limits.supply);
         }
         let Some(clock) = want.clock else {
             if self.is_on() {
@@ -368,8 +432,12 @@ impl Chain {
                 self.off_by = None;
                 self.off_refused = false;
                 orders.push(Order::Reset { chain: self.id, held: true });
-                orders.push(Order::Rail { chain: self.id, volt: Some(self.limits.rail_start) });
-                self.stage = Stage::RailStart { by: now + TIMING.rail_limit };
+                self.stage = if self.switched {
+                    orders.push(Order::Rail { chain: self.id, volt: Some(self.limits.rail_start) });
+                    Stage::RailStart { by: now + TIMING.rail_limit }
+                } else {
+                    Stage::Settling { until: now + TIMING.rail_settle }
+                };
             }
             Stage::RailStart { by } | Stage::Lowering { by } if now >= by => {
                 self.fail(now, FaultCode::RailFailed, "its regulator gave no answer within 10 s", faults, orders);
@@ -431,6 +499,13 @@ impl Chain {
         !matches!(self.stage, Stage::Off | Stage::SupplyOn | Stage::Resting { .. } | Stage::Failed { .. })
     }
 
+    fn at_work(&mut self, now: Time, faults: &mut Faults) {
+        self.stage = Stage::Hashing { since: now };
+        if self.raised != Some(FaultCode::ChainSilent) {
+            self.recovered(faults);
+        }
+    }
+
     fn recovered(&mut self, faults: &mut Faults) {
         if let Some(code) = self.raised.take() {
             faults.clear(code, &self.place);
@@ -453,10 +528,12 @@ impl Chain {
     }
 
     fn switch_off(&mut self, now: Time, orders: &mut Vec<Order>) {
-        orders.push(Order::Rail { chain: self.id, volt: None });
+        if self.switched {
+            orders.push(Order::Rail { chain: self.id, volt: None });
+            self.off_by = Some(now + TIMING.off_limit);
+        }
         orders.push(Order::Reset { chain: self.id, held: true });
         orders.push(Order::StopChain(self.id));
-        self.off_by = Some(now + TIMING.off_limit);
         self.off_refused = false;
         self.clock = Megahertz(0.0);
         self.clock_told = None;

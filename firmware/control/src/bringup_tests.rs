@@ -1,7 +1,7 @@
 //! One chain's start, step by step, and each way it can fail.
 
 use super::*;
-use crate::testing::LIMITS;
+use crate::testing::{LIMITS, PRODUCT};
 
 struct Bench {
     c: Chain,
@@ -17,7 +17,7 @@ fn ms(ms: u64) -> Time {
 
 impl Bench {
     fn new() -> Bench {
-        let c = Chain::new(ChainId(0), 12, LIMITS);
+        let c = Chain::new(ChainId(0), &PRODUCT.hashboards[0], LIMITS);
         Bench { c, faults: Faults::default(), supply: true, clock: Some(LIMITS.clock_nominal), work_since: None }
     }
     fn tick(&mut self, now: Time) -> Vec<Order> {
@@ -38,7 +38,7 @@ impl Bench {
     }
     fn hashing(&mut self, now: Time) -> Vec<Order> {
         let mut orders = vec![];
-        self.c.hashing(now, Duration::from_secs(2), &mut orders);
+        self.c.hashing(now, Duration::from_secs(2), &mut self.faults, &mut orders);
         orders
     }
     fn to_counting() -> Bench {
@@ -187,11 +187,11 @@ fn a_regulator_that_lies_or_refuses_is_seen() {
     let mut b = Bench::to_hashing();
     b.clock = None;
     b.tick(ms(7000));
-    assert!(!b.c.needs_cut(true));
+    assert!(!b.c.needs_cut(true, false));
     b.rail(ms(7100), Err("no answer".to_owned()));
-    assert!(b.c.needs_cut(true));
+    assert!(b.c.needs_cut(true, false));
     b.c.supply_is_off();
-    assert!(!b.c.needs_cut(false));
+    assert!(!b.c.needs_cut(false, false));
     assert!(!b.c.is_powered());
 
     // Silence is a refusal too.
@@ -199,15 +199,15 @@ fn a_regulator_that_lies_or_refuses_is_seen() {
     b.clock = None;
     b.tick(ms(7000));
     b.tick(ms(12_000));
-    assert!(b.c.needs_cut(true));
+    assert!(b.c.needs_cut(true, false));
 
     // It never was on: the other chains are left alone, unless this one is too hot.
     let mut b = Bench::new();
     b.tick(ms(0));
     b.rail(ms(1), Err("no answer".to_owned()));
     b.rail(ms(2), Err("no answer".to_owned()));
-    assert!(!b.c.needs_cut(true));
-    assert!(b.c.needs_cut(false));
+    assert!(!b.c.needs_cut(true, false));
+    assert!(b.c.needs_cut(false, false));
 }
 
 #[test]

@@ -11,6 +11,7 @@ pub mod faults;
 pub mod health;
 pub mod hunger;
 mod poisson;
+pub mod power;
 pub mod schedule;
 pub mod supply;
 pub mod tally;
@@ -22,8 +23,8 @@ pub mod tuning;
 pub use brain::{Brain, Plan};
 
 use model::{
-    Celsius, ChainId, Command, FanId, Fault, FaultCode, Job, Megahertz, Nonce, Percent, PowerPlan, Profile, Rpm, SensorId, Share,
-    ShareId, UpstreamId, Verdict, Volt, Work,
+    Celsius, ChainId, Command, FanId, Fault, FaultCode, Job, Measured, Megahertz, Nonce, Percent, PowerPlan, Profile, Rpm,
+    SensorId, Share, ShareId, UpstreamId, Verdict, Volt, Work,
 };
 
 /// What one chip was heard to say.
@@ -143,6 +144,34 @@ pub enum Fact {
         /// What it said.
         value: Result<Celsius, String>,
     },
+    /// A sensor answered, and that it is broken: an open or a shorted line, or what no sensor measures.
+    SensorBroken {
+        /// Which sensor of the machine.
+        sensor: SensorId,
+        /// On which chain's board.
+        chain: ChainId,
+        /// What it said.
+        why: String,
+    },
+    /// A part of a hashboard, its regulator or its EEPROM, was asked what it is. `Err` is what was read where it does not belong here: the
+    /// board is left off.
+    Identity {
+        /// Which.
+        chain: ChainId,
+        /// Which part of it.
+        part: &'static str,
+        /// What it is.
+        value: Result<String, String>,
+    },
+    /// A supply or a regulator measured.
+    Power {
+        /// Which.
+        place: PowerPlace,
+        /// What it measured.
+        measured: Measured,
+    },
+    /// A chain was too hot too often before the program started, and no person has started it since.
+    Latched(ChainId),
     /// A hashboard's plug line was read.
     Plugged {
         /// Which.
@@ -166,6 +195,15 @@ pub enum Fact {
         /// What it did.
         value: Result<Option<Volt>, String>,
     },
+}
+
+/// What measures power.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PowerPlace {
+    /// The supply of all chains.
+    Supply,
+    /// The regulator of a chain's rail, or the meter before it.
+    Rail(ChainId),
 }
 
 /// What is to be done. `rig::turn` is the one place that matches it.

@@ -55,6 +55,12 @@ impl Supply {
         self.state == State::On
     }
 
+    /// What it gives, while it is on.
+    #[must_use]
+    pub fn ordered(&self) -> Option<Volt> {
+        self.is_on().then_some(self.volt)
+    }
+
     /// Whether it was told to be off, said so, and has rested: no rail can be on.
     #[must_use]
     pub fn is_surely_off(&self) -> bool {

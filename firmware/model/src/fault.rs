@@ -62,8 +62,12 @@ catalogue! {
     SensorAbsurd "sensor-absurd" Critical "A temperature sensor reads nonsense" "The board is off and fans are full. Replace the sensor.";
     TooHot "too-hot" Warning "A hashboard is hot" "Fans are full and the clock is lowered. Check the air flow, filters and the room.";
     Danger "danger" Critical "A hashboard was switched off: too hot" "It starts again by itself when cool. Check fans, dust and the room.";
+    Latched "latched" Critical "A hashboard was too hot too often" "It stays off until a person starts mining by hand. Find the cause first: fans, dust, heat sinks.";
     FanFailed "fan-failed" Critical "Too few fans turn" "Hashing stops. Replace the fan that shows no speed.";
     SupplyFailed "supply-failed" Critical "The power supply does not obey" "Switch off at the wall for a minute; check its control cable.";
+    Overload "overload" Warning "More power is drawn than the supply gives" "The clock is lowered. Check that the supply fits the machine.";
+    BrownOut "brown-out" Error "The input voltage is too low" "The clock is lowered, then the boards go off before the supply shuts down. Check the mains, its cables and what else hangs on them.";
+    BoardUnknown "board-unknown" Error "A hashboard is not what it should be" "It is left off and nothing is written to it. Check that the board belongs to this machine; have its controller repaired.";
     RailFailed "rail-failed" Error "A hashboard's voltage controller does not obey" "The board is off. Check its cable; its controller may need repair.";
     PowerLowered "power-lowered" Notice "Power is held down" "The machine was hot or its supply sagged for a minute or more. Power is raised again by steps once that is over: check air flow, the room and the supply's cables.";
     ProfileRefused "profile-refused" Notice "A tuned profile was refused" "It is damaged or of another machine. The machine is tuned anew.";

@@ -1,0 +1,129 @@
+//! One board as heat sees it: its sensors, its heat and its state.
+//!
+//! Chips can only be asked while their chain runs: before that their temperature is unknown, which is no failure yet. Not here:
+//! what follows from it (the module above).
+
+use super::heat::{Heat, Warmth, bounds};
+use super::machine::State;
+use super::reading::{Known, Probe};
+use model::{Celsius, Limits, Reading, SensorId, SensorPart, SensorPlace, Time};
+use std::time::Duration;
+
+/// A temperature that has been unknown for so long throttles, and for so long switches off, where a board's data are not stricter.
+const SLOW_AFTER: Duration = Duration::from_secs(10);
+const OFF_AFTER: Duration = Duration::from_secs(30);
+/// What a regulator measured of itself counts for so long.
+const REGULATOR_AGE: Duration = Duration::from_secs(30);
+
+/// How well a board's temperature is known, in the order of what that costs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Sight {
+    Clear,
+    /// Fans full.
+    Stale,
+    /// Fans full, slowest clock.
+    Dim,
+    /// Off.
+    Lost,
+}
+
+#[derive(Debug)]
+pub(super) struct Spot {
+    pub probe: Probe,
+    /// Only a chain that runs can be asked for it.
+    pub by_chain: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct Board {
+    pub spots: Vec<Spot>,
+    /// What the regulator measured of itself, where no sensor of the list does.
+    pub regulator: Option<Reading<Celsius>>,
+    pub heat: Heat,
+    pub state: State,
+    pub absent: bool,
+    pub powered: bool,
+    pub hashing_since: Option<Time>,
+    pub off_since: Time,
+    pub blind_until: Time,
+    /// Whether a slow start is over.
+    pub warm: bool,
+}
+
+impl Board {
+    pub fn new(now: Time, board: &model::Hashboard, ids: &mut impl Iterator<Item = SensorId>) -> Board {
+        let spot = |(s, id): (&model::SensorSpot, SensorId)| Spot {
+            probe: Probe::new(id, s.place),
+            by_chain: matches!(s.part, SensorPart::OnChip | SensorPart::ThroughChip { .. }),
+        };
+        Board {
+            spots: board.sensors.iter().zip(ids).map(spot).collect(),
+            regulator: None,
+            heat: Heat::new(now),
+            state: State::Off,
+            absent: false,
+            powered: false,
+            hashing_since: None,
+            off_since: now,
+            blind_until: Time::ZERO,
+            warm: false,
+        }
+    }
+
+    pub fn sight(&self, now: Time, from: Time, l: &Limits) -> Sight {
+        self.spots.iter().map(|s| self.spot_sight(now, from, s, l)).max().unwrap_or(Sight::Lost)
+    }
+
+    pub fn spot_sight(&self, now: Time, from: Time, s: &Spot, l: &Limits) -> Sight {
+        let since = match s.probe.known(now, from, l.reading_age_max) {
+            Known::Ok { .. } => return Sight::Clear,
+            Known::Failed { .. } => return Sight::Lost,
+            Known::Unknown { since } if s.by_chain => match self.hashing_since {
+                Some(hashing) => since.max(hashing),
+                // Without power it cannot be known and need not be; during the start it cannot be known yet.
+                None if self.powered => return Sight::Dim,
+                None => return Sight::Clear,
+            },
+            Known::Unknown { .. } if !s.probe.was_read() => return Sight::Lost,
+            Known::Unknown { since } => since,
+        };
+        let off = if s.by_chain && !s.probe.was_read() { OFF_AFTER } else { OFF_AFTER.min(l.reading_age_max * 3) };
+        match now.since(since) {
+            age if age > off => Sight::Lost,
+            age if age > SLOW_AFTER => Sight::Dim,
+            _ if s.by_chain && !s.probe.was_read() => Sight::Dim,
+            _ => Sight::Stale,
+        }
+    }
+
+    /// How warm each of its places may be.
+    pub fn warmths(&self, now: Time, l: &Limits) -> Vec<Warmth> {
+        let slope = if self.powered { l.care.slope } else { Celsius(0.0) };
+        let of = |s: &Spot| {
+            let (worst, believed) = s.probe.worst(now, slope)?;
+            // What the chips last said before they lost their power is no temperature of now.
+            let gone = s.by_chain && !self.powered && !matches!(s.probe.known(now, now, l.reading_age_max), Known::Ok { .. });
+            (!gone).then_some(Warmth { place: s.probe.place, worst, believed, bounds: bounds(s.probe.place, l) })
+        };
+        let place = SensorPlace::Regulator;
+        let own = self.regulator.filter(|r| now.since(r.at) <= REGULATOR_AGE);
+        let own = own.map(|r| Warmth { place, worst: r.value, believed: r.value, bounds: bounds(place, l) });
+        self.spots.iter().filter_map(of).chain(own).collect()
+    }
+
+    /// The warmest chip at worst, by its own sensors or by those of its board.
+    pub fn chip(&self, now: Time, l: &Limits) -> Option<Celsius> {
+        let of = |w: &Warmth| match w.place {
+            SensorPlace::Chip => Some(w.worst),
+            SensorPlace::BoardInlet | SensorPlace::BoardOutlet => Some(w.worst + l.chip_over_board),
+            SensorPlace::Regulator | SensorPlace::ControlBoard => None,
+        };
+        self.warmths(now, l).iter().filter_map(of).reduce(Celsius::max)
+    }
+
+    /// What a board said before it was pulled says nothing about the one that is plugged in next.
+    pub fn forget(&mut self) {
+        self.spots.iter_mut().for_each(|s| s.probe.forget());
+        self.regulator = None;
+    }
+}

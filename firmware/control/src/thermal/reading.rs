@@ -1,0 +1,325 @@
+//! What one sensor says, and how far that is to be believed: a value with its age, unknown, or failed. Never a number that stands for
+//! something else.
+//!
+//! A value that no board can have is nonsense, and twice in a row a failure. One that no board can have reached in the time is
+//! asked again; meanwhile it counts as the worst case, neither believed nor ignored. One that stands still while the load changes
+//! is stuck. Not here: what is too hot (`heat`), and what silence costs (the module above).
+
+use model::{Celsius, Reading, SensorId, SensorPlace, Time};
+use std::time::Duration;
+
+/// Values outside this are nonsense: an open line reads 127.9 or -64, a dead one 0.
+const PLAUSIBLE: std::ops::RangeInclusive<f64> = 1.0..=125.0;
+/// No board warms or cools faster than this in a second.
+const SLOPE_MAX: f64 = 15.0;
+/// Two readings may differ by this much whatever the time between them: steps of coarse sensors and their noise.
+const JITTER: f64 = 3.0;
+/// Nonsense so often in a row is a failure; once is a disturbed wire.
+const STRIKES: u32 = 2;
+/// A failed sensor is believed again after so many good readings in a row.
+const GOOD_AGAIN: u32 = 3;
+/// A reading that is repeated for so long after the load changed is stuck.
+const STUCK_AFTER: Duration = Duration::from_secs(60);
+/// A change of the load beyond this part of the nominal one must show.
+const LOAD_CHANGE: f64 = 0.2;
+/// Sensors are read each second; what is not older than this is on time.
+const ON_TIME: Duration = Duration::from_secs(2);
+
+/// What is known of one temperature.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Known {
+    /// It was read.
+    Ok {
+        /// What it was.
+        value: Celsius,
+        /// How long ago.
+        age: Duration,
+    },
+    /// Nothing was heard, or nothing that is not too old.
+    Unknown {
+        /// Since when.
+        since: Time,
+    },
+    /// The sensor answers, and what it says is not true.
+    Failed {
+        /// What it says.
+        why: String,
+    },
+}
+
+/// Why there is no good answer.
+#[derive(Clone, Debug, PartialEq)]
+struct Trouble {
+    /// It answered nonsense, rather than not at all.
+    nonsense: bool,
+    why: String,
+}
+
+/// The value that a sensor repeats, and what the load did meanwhile.
+#[derive(Clone, Copy, Debug)]
+struct Still {
+    value: Celsius,
+    low: f64,
+    high: f64,
+    /// When the load had changed enough.
+    changed: Option<Time>,
+}
+
+/// One sensor as it is judged.
+#[derive(Debug)]
+pub struct Probe {
+    /// Which.
+    pub id: SensorId,
+    /// What it measures.
+    pub place: SensorPlace,
+    believed: Option<Reading<Celsius>>,
+    doubted: Option<Reading<Celsius>>,
+    trouble: Option<Trouble>,
+    strikes: u32,
+    good: u32,
+    failed: Option<String>,
+    still: Option<Still>,
+    stuck: bool,
+    load: f64,
+}
+
+impl Probe {
+    /// A sensor that was never heard.
+    #[must_use]
+    pub fn new(id: SensorId, place: SensorPlace) -> Probe {
+        Probe {
+            id,
+            place,
+            believed: None,
+            doubted: None,
+            trouble: None,
+            strikes: 0,
+            good: 0,
+            failed: None,
+            still: None,
+            stuck: false,
+            load: 0.0,
+        }
+    }
+
+    /// What was said by a board that is not there any more says nothing.
+    pub fn forget(&mut self) {
+        *self = Probe::new(self.id, self.place);
+    }
+
+    /// It answered.
+    pub fn read(&mut self, now: Time, value: Celsius) {
+        if !PLAUSIBLE.contains(&value.0) {
+            return self.broken(format!("it reads {value}"));
+        }
+        self.strikes = 0;
+        let near = |r: &Reading<Celsius>| (value.0 - r.value.0).abs() <= JITTER + SLOPE_MAX * now.since(r.at).as_secs_f64();
+        if let Some(believed) = self.believed.filter(|b| !near(b)) {
+            let again = self.doubted.is_some_and(|d| d.at < now && near(&d));
+            if !again {
+                self.trouble =
+                    Some(Trouble { nonsense: true, why: format!("it jumped from {:.1} to {value:.1}", believed.value) });
+                self.doubted = Some(Reading { value, at: now });
+                return;
+            }
+        }
+        self.doubted = None;
+        self.trouble = None;
+        self.believed = Some(Reading { value, at: now });
+        let moved = self.still.is_none_or(|s| s.value != value);
+        if moved {
+            self.still = Some(Still { value, low: self.load, high: self.load, changed: None });
+            self.stuck = false;
+        }
+        self.good = if self.stuck { 0 } else { self.good.saturating_add(1) };
+        if self.good >= GOOD_AGAIN {
+            self.failed = None;
+        }
+    }
+
+    /// It did not answer.
+    pub fn silent(&mut self, why: String) {
+        self.trouble = Some(Trouble { nonsense: false, why });
+    }
+
+    /// It answered that it is broken, or nonsense.
+    pub fn broken(&mut self, why: String) {
+        self.strikes = self.strikes.saturating_add(1);
+        self.good = 0;
+        if self.strikes >= STRIKES {
+            self.failed = Some(why.clone());
+        }
+        self.trouble = Some(Trouble { nonsense: true, why });
+    }
+
+    /// Looks whether it stands still while the load of its board, as a part of the nominal one, changes.
+    pub fn follow(&mut self, now: Time, load: f64, age_max: Duration) {
+        self.load = load;
+        // What a control board or a regulator shows follows other things than the load, or in steps of whole degrees.
+        let follows = matches!(self.place, SensorPlace::Chip | SensorPlace::BoardInlet | SensorPlace::BoardOutlet);
+        let fresh = self.believed.is_some_and(|b| now.since(b.at) <= age_max);
+        let Some(still) = self.still.as_mut().filter(|_| follows && fresh) else { return };
+        (still.low, still.high) = (still.low.min(load), still.high.max(load));
+        if still.high - still.low <= LOAD_CHANGE {
+            return;
+        }
+        let since = *still.changed.get_or_insert(now);
+        if now.since(since) >= STUCK_AFTER && !self.stuck {
+            self.stuck = true;
+            self.good = 0;
+            let why = format!("it has read {} for {} s while the load changed", still.value, STUCK_AFTER.as_secs());
+            self.trouble = Some(Trouble { nonsense: true, why: why.clone() });
+            self.failed = Some(why);
+        }
+    }
+
+    /// What is known now; what was never heard is unknown since `from`.
+    #[must_use]
+    pub fn known(&self, now: Time, from: Time, age_max: Duration) -> Known {
+        if let Some(why) = &self.failed {
+            return Known::Failed { why: why.clone() };
+        }
+        match self.believed {
+            Some(b) if now.since(b.at) <= age_max => Known::Ok { value: b.value, age: now.since(b.at) },
+            Some(b) => Known::Unknown { since: b.at },
+            None => Known::Unknown { since: from },
+        }
+    }
+
+    /// How warm it may be there at worst, where that rises by `slope` a second; `None` where nothing was ever heard. The second value
+    /// leaves out what is not believed yet.
+    #[must_use]
+    pub fn worst(&self, now: Time, slope: Celsius) -> Option<(Celsius, Celsius)> {
+        let believed = self.believed?.worst_case(now, ON_TIME, slope);
+        Some((self.doubted.map_or(believed, |d| believed.max(d.value)), believed))
+    }
+
+    /// Whether a value was ever believed.
+    #[must_use]
+    pub fn was_read(&self) -> bool {
+        self.believed.is_some()
+    }
+
+    /// Whether what it says is in doubt: a jump that was not confirmed.
+    #[must_use]
+    pub fn is_doubted(&self) -> bool {
+        self.doubted.is_some()
+    }
+
+    /// Why there is no good answer, and whether that is nonsense rather than silence.
+    #[must_use]
+    pub fn trouble(&self) -> Option<(bool, &str)> {
+        self.trouble.as_ref().map(|t| (t.nonsense, t.why.as_str()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const AGE: Duration = Duration::from_secs(5);
+
+    fn s(seconds: u64) -> Time {
+        Time::from_secs(seconds)
+    }
+
+    fn probe() -> Probe {
+        let mut p = Probe::new(SensorId(0), SensorPlace::BoardOutlet);
+        p.read(s(10), Celsius(50.0));
+        p
+    }
+
+    fn worst(p: &Probe, at: u64) -> Option<f64> {
+        p.worst(s(at), Celsius(0.5)).map(|w| w.0.0)
+    }
+
+    #[test]
+    fn a_reading_is_a_value_with_its_age_or_unknown_since_or_failed_and_why() {
+        let p = Probe::new(SensorId(0), SensorPlace::Chip);
+        assert_eq!(p.known(s(3), s(1), AGE), Known::Unknown { since: s(1) });
+        assert_eq!(worst(&p, 3), None);
+        let mut p = probe();
+        assert_eq!(p.known(s(15), s(0), AGE), Known::Ok { value: Celsius(50.0), age: Duration::from_secs(5) });
+        assert_eq!(p.known(s(16), s(0), AGE), Known::Unknown { since: s(10) });
+        assert_eq!(worst(&p, 16), Some(52.0), "late by 4 s");
+        p.broken("open circuit".to_owned());
+        assert!(matches!(p.known(s(11), s(0), AGE), Known::Ok { .. }), "once is a disturbed wire");
+        p.broken("open circuit".to_owned());
+        assert_eq!(p.known(s(11), s(0), AGE), Known::Failed { why: "open circuit".to_owned() });
+        p.forget();
+        assert_eq!(p.known(s(12), s(0), AGE), Known::Unknown { since: s(0) });
+    }
+
+    #[test]
+    fn nonsense_fails_a_sensor_and_three_good_readings_heal_it() {
+        // What is read from second 11 on, and whether the sensor has failed afterwards.
+        let rows: &[(&[f64], bool)] = &[
+            (&[0.9], false),
+            (&[0.0, 50.0, 0.0, 50.0, 127.9], false),
+            (&[0.0, -64.0], true),
+            (&[125.1, f64::NAN], true),
+            (&[255.0, -1.0, 50.0, 50.0], true),
+            (&[255.0, -1.0, 50.0, 50.0, 50.0], false),
+            (&[1.0, 1.0], false),
+        ];
+        for (values, failed) in rows {
+            let mut p = probe();
+            for (at, value) in (11..).zip(*values) {
+                p.read(s(at), Celsius(*value));
+            }
+            let known = p.known(s(11 + values.len() as u64), s(0), AGE);
+            assert_eq!(matches!(known, Known::Failed { .. }), *failed, "{values:?}: {known:?}");
+        }
+    }
+
+    #[test]
+    fn a_jump_is_asked_again_and_counts_as_the_worst_case_meanwhile() {
+        // What is read from second 11 on; what is believed and the worst case then.
+        let rows: &[(&[f64], f64, f64)] = &[
+            (&[68.0], 68.0, 68.0),
+            (&[68.5], 50.0, 68.5),
+            (&[90.0], 50.0, 90.0),
+            (&[90.0, 51.0], 51.0, 51.0),
+            (&[90.0, 91.0], 91.0, 91.0),
+            (&[20.0], 50.0, 50.0),
+            (&[20.0, 21.0], 21.0, 21.0),
+            (&[90.0, 10.0], 50.0, 50.0),
+            (&[110.0, 5.0, 110.0], 50.0, 110.0),
+        ];
+        for (values, believed, expected) in rows {
+            let mut p = probe();
+            for (at, value) in (11..).zip(*values) {
+                p.read(s(at), Celsius(*value));
+            }
+            let now = 10 + values.len() as u64;
+            let Known::Ok { value, .. } = p.known(s(now), s(0), AGE) else { panic!("{values:?}") };
+            assert_eq!(value, Celsius(*believed), "{values:?}");
+            assert!(worst(&p, now).is_some_and(|w| (w - expected).abs() <= 0.5), "{values:?}: {:?}", worst(&p, now));
+        }
+    }
+
+    #[test]
+    fn a_sensor_that_stands_still_while_the_load_changes_is_stuck_until_it_moves() {
+        // Load before and after, what the sensor does, and whether it is found stuck.
+        for (before, after, moves, place, stuck) in [
+            (0.0, 1.0, false, SensorPlace::BoardOutlet, true),
+            (1.0, 0.75, false, SensorPlace::Chip, true),
+            (1.0, 0.85, false, SensorPlace::Chip, false),
+            (0.0, 1.0, true, SensorPlace::BoardOutlet, false),
+            (0.0, 1.0, false, SensorPlace::ControlBoard, false),
+        ] {
+            let mut p = Probe::new(SensorId(0), place);
+            for at in 0..400 {
+                let load = if at < 200 { before } else { after };
+                p.follow(s(at), load, AGE);
+                p.read(s(at), Celsius(if moves { 50.0 + (at % 40) as f64 / 16.0 } else { 50.0 }));
+                if at == 258 {
+                    assert!(matches!(p.known(s(at), s(0), AGE), Known::Ok { .. }), "not yet for 60 s");
+                }
+            }
+            assert_eq!(matches!(p.known(s(400), s(0), AGE), Known::Failed { .. }), stuck, "{before} {after} {moves} {place:?}");
+            (400..403).for_each(|at| p.read(s(at), Celsius(51.0)));
+            assert!(matches!(p.known(s(403), s(0), AGE), Known::Ok { .. }));
+        }
+    }
+}
