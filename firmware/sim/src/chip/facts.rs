@@ -100,7 +100,7 @@ pub(crate) struct Facts {
     pub(crate) thermometer: bool,
     /// Volts of a step of 1.0 of its converter at B8 to BD.
     pub(crate) converter: Option<f64>,
-    /// Cores work only once they were opened by a job that came while bit 15 of MISC (gate_block) was set.
+    /// Cores work only once they were opened, each by a job that came while bit 15 of MISC (gate_block) was set.
     pub(crate) opened_by_jobs: bool,
     /// At which clock and voltage its work goes wrong.
     pub(crate) bears: Bears,

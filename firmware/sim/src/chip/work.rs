@@ -41,7 +41,9 @@ impl SimChain {
 
     /// Takes a job: every chip that hears it starts its walk anew.
     pub(super) fn take_job(&mut self, job: JobFrame) {
-        if self.facts.opened_by_jobs && self.shared(register::MISC_1387) >> 15 & 1 == 1 {
+        // Published hosts leave the gate as it is and mine: it keeps jobs from closed cores alone.
+        let gated = self.facts.opened_by_jobs && self.shared(register::MISC_1387) >> 15 & 1 == 1;
+        if gated && self.opened < self.facts.small_cores {
             self.opened += 1;
             return;
         }
