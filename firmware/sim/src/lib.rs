@@ -5,6 +5,7 @@
 
 pub mod bench_socket;
 pub mod chip;
+mod fitted;
 pub mod heat;
 pub mod link;
 pub mod machine;

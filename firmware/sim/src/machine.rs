@@ -4,38 +4,20 @@
 //! thread (`pty`); in a simulation one thread uses them in turn. Not here: any decision, and the loop that drives it.
 
 use crate::SimChain;
+use crate::fitted::{self, Fitted, Fitting, HUNG_ADDRESS, Hung, Spot};
 use crate::heat::{Air, BoardHeat, Load, Physics, STEP};
-use crate::parts::{Target, apw::Apw, dspic::Dspic, emc2305::Emc2305, tmp75::Tmp75};
+use crate::parts::vid::Vid;
 use crate::strain;
 use hwdrivers::bus::{BusError, Gpio, I2c, Message, Uart};
 use hwdrivers::chip::Scale;
 use model::{
-    Baud, Celsius, FanPart, Megahertz, Percent, Product, RegulatorPart, Rpm, SensorPart, SensorPlace, SupplyPart, Time, Volt,
-    Watt,
+    Ampere, Baud, Celsius, Megahertz, Percent, Product, RegulatorPart, Rpm, SensorPart, SensorPlace, SupplyPart, Time, Volt, Watt,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Port rate before anybody sets one.
 const FIRST_BAUD: Baud = Baud(115_200);
-
-enum SimPart {
-    Sensor { part: Tmp75, board: usize, place: SensorPlace },
-    Fans(Box<Emc2305>),
-    Regulator { part: Dspic, board: usize },
-    Supply(Apw),
-}
-
-impl SimPart {
-    fn target(&mut self) -> &mut dyn Target {
-        match self {
-            SimPart::Sensor { part, .. } => part,
-            SimPart::Fans(part) => part.as_mut(),
-            SimPart::Regulator { part, .. } => part,
-            SimPart::Supply(part) => part,
-        }
-    }
-}
 
 struct SimBoard {
     chain: SimChain,
@@ -45,6 +27,10 @@ struct SimBoard {
     plugged: bool,
     /// They were too hot once.
     burnt: bool,
+    /// The sensor that hangs on one of its chips.
+    hung: Option<Hung>,
+    /// Its voltage id input.
+    vid: Vid,
 }
 
 /// The simulated machine.
@@ -54,7 +40,9 @@ pub struct World {
     /// When the next step of heat and fans is due.
     step_at: Time,
     boards: Vec<SimBoard>,
-    parts: BTreeMap<u8, SimPart>,
+    parts: BTreeMap<u8, Fitting>,
+    /// What they measure where.
+    spots: Vec<Spot>,
     /// Parts that do not answer.
     silent: BTreeSet<u8>,
     /// When each sensor was last read.
@@ -83,35 +71,37 @@ impl World {
     #[must_use]
     pub fn new(product: &Product, seed: u64, scale: Scale) -> World {
         let air = Air::new(usize::from(product.fans), product.limits.fan_full);
-        let mut parts = BTreeMap::new();
         let mut boards = Vec::new();
-        for (board, b) in product.hashboards.iter().enumerate() {
-            let seed = seed.wrapping_mul(0x100).wrapping_add(board as u64);
-            let chain = SimChain::new(b.chain, seed, scale);
-            let heat = BoardHeat::new(air.ambient);
-            boards.push(SimBoard { chain, chips: b.chain.chips, heat, rail: Volt(0.0), plugged: true, burnt: false });
-            for s in b.sensors {
-                if let SensorPart::Tmp75 { address } = s.part {
-                    parts.insert(address, SimPart::Sensor { part: Tmp75::default(), board, place: s.place });
-                }
-            }
-            if let RegulatorPart::Dspic { address, .. } = b.regulator {
-                parts.insert(address, SimPart::Regulator { part: Dspic::default(), board });
-            }
-        }
-        if let FanPart::Emc2305 { address } = product.fan {
-            parts.insert(address, SimPart::Fans(Box::default()));
-        }
-        if let SupplyPart::Apw { address, kinds, .. } = product.supply {
-            let kind = kinds.first().copied().unwrap_or_default();
-            parts.insert(address, SimPart::Supply(Apw::new(kind)));
+        for (board, b) in (0u64..).zip(product.hashboards) {
+            let seed = seed.wrapping_mul(0x100).wrapping_add(board);
+            let mut chain = SimChain::new(b.chain, seed, scale);
+            let through = b.sensors.iter().find_map(|s| match s.part {
+                SensorPart::ThroughChip { chip } => Some(chip),
+                _ => None,
+            });
+            let hung = through.map(|chip| {
+                let hung = Hung::new();
+                chain.hang(chip, HUNG_ADDRESS, Box::new(hung.clone()));
+                hung
+            });
+            boards.push(SimBoard {
+                chain,
+                chips: b.chain.chips,
+                heat: BoardHeat::new(air.ambient),
+                rail: Volt(0.0),
+                plugged: true,
+                burnt: false,
+                hung,
+                vid: Vid::default(),
+            });
         }
         let mut world = World {
             product: *product,
             now: Time::ZERO,
             step_at: Time::ZERO + STEP,
             boards,
-            parts,
+            parts: fitted::fit(product),
+            spots: fitted::spots(product),
             silent: BTreeSet::new(),
             read_at: BTreeMap::new(),
             bus_plugged: true,
@@ -135,8 +125,8 @@ impl World {
             self.now = self.step_at;
             self.step_at = self.step_at + STEP;
             self.wire();
-            let duties = self.parts.values().find_map(|p| if let SimPart::Fans(f) = p { Some(f) } else { None });
-            self.air.step(|fan| duties.map_or(model::Percent(0.0), |f| f.duty(fan)));
+            let controller = self.product.fan.address().and_then(|a| self.parts.get(&a)).map(|f| &f.part);
+            self.air.step(|fan| controller.and_then(|c| c.duty(fan)).unwrap_or(Percent(0.0)));
             for b in &mut self.boards {
                 let load = Load { chips: b.chips, clock: b.chain.clock(), rail: b.rail, hashing: b.chain.hashing() };
                 b.heat.step(&self.physics, &load, &self.air);
@@ -175,18 +165,18 @@ impl World {
     /// Since when the longest unread sensor of a chain's board has not been read.
     #[must_use]
     pub fn unread_since(&self, chain: usize) -> Option<Time> {
-        let of = |p: &SimPart| matches!(p, SimPart::Sensor { board, .. } if *board == chain);
-        let sensors = self.parts.iter().filter(|(_, p)| of(p));
-        sensors.map(|(address, _)| self.read_at.get(address).copied().unwrap_or(Time::ZERO)).min()
+        let of_board = self.spots.iter().filter(|s| s.board == chain);
+        let on_bus = of_board.map(|s| self.read_at.get(&s.address).copied().unwrap_or(Time::ZERO));
+        let hung = self.boards.get(chain).and_then(|b| b.hung.as_ref()).map(Hung::read_at);
+        on_bus.chain(hung).min()
     }
 
     /// What the slowest driven fan is told; `None` while the fan controller does not answer.
     #[must_use]
     pub fn duty(&self) -> Option<Percent> {
-        let answers = |a: &u8| self.bus_plugged && !self.silent.contains(a);
-        let fans =
-            self.parts.iter().find_map(|(a, p)| if let SimPart::Fans(f) = p { Some(f).filter(|_| answers(a)) } else { None })?;
-        (0..usize::from(self.product.fans)).map(|fan| fans.duty(fan)).reduce(|a, b| if b < a { b } else { a })
+        let address = self.product.fan.address().filter(|a| self.bus_plugged && !self.silent.contains(a))?;
+        let controller = &self.parts.get(&address)?.part;
+        (0..usize::from(self.product.fans)).filter_map(|fan| controller.duty(fan)).reduce(|a, b| if b < a { b } else { a })
     }
 
     /// What all boards take.
@@ -301,47 +291,79 @@ impl World {
 
     /// Brings voltages and lines to where commands and time have put them.
     fn wire(&mut self) {
-        let (now, on) = (self.now, self.product.supply_enable.is_none_or(|l| l.is_active(self.line(l.number))));
-        let mut supply = Volt(0.0);
-        for part in self.parts.values_mut() {
-            if let SimPart::Supply(s) = part {
-                s.enabled = on;
-                supply = s.output(now);
-            }
-        }
-        for part in self.parts.values() {
-            if let SimPart::Regulator { part, board } = part {
-                let b = &mut self.boards[*board];
-                b.rail = if b.plugged { part.rail(now, supply) } else { Volt(0.0) };
-            }
-        }
-        for (b, data) in self.boards.iter_mut().zip(self.product.hashboards) {
+        let supply = self.supply_output();
+        for (i, data) in self.product.hashboards.iter().enumerate() {
+            let enabled = data.enables.iter().all(|l| l.is_active(self.line(l.number)));
+            let held = data.reset.is_active(self.line(data.reset.number));
+            let plugged = self.boards[i].plugged && enabled && supply.0 > 0.0;
+            let fed = if plugged { supply } else { Volt(0.0) };
+            let rail = self.rail_of(i, data.regulator, fed);
+            let (now, b) = (self.now, &mut self.boards[i]);
+            b.rail = if plugged { rail } else { Volt(0.0) };
             b.chain.set_power(now, b.rail);
-            b.chain.set_reset(
-                now,
-                data.reset.is_active(self.lines.get(&data.reset.number).copied().unwrap_or_else(|| data.reset.is_high(true))),
-            );
+            b.chain.set_reset(now, held);
+        }
+    }
+
+    fn supply_output(&mut self) -> Volt {
+        let (now, on) = (self.now, self.product.supply_enable.is_none_or(|l| l.is_active(self.line(l.number))));
+        match self.product.supply {
+            SupplyPart::Fixed { volt } => volt,
+            SupplyPart::Apw { address, .. } => match self.parts.get_mut(&address).map(|f| &mut f.part) {
+                Some(Fitted::Apw(supply)) => {
+                    supply.enabled = on;
+                    supply.output(now)
+                }
+                _ => Volt(0.0),
+            },
+        }
+    }
+
+    /// What a board's regulator makes of the supply.
+    fn rail_of(&mut self, board: usize, regulator: RegulatorPart, supply: Volt) -> Volt {
+        let (now, heat, power) = (self.now, self.boards[board].heat.outlet, self.boards[board].heat.power);
+        let part = regulator.address().and_then(|a| self.parts.get_mut(&a)).map(|f| &mut f.part);
+        match (regulator, part) {
+            (_, Some(Fitted::Dspic(p))) => p.rail(now, supply),
+            (_, Some(Fitted::Pic16(p))) => p.rail(now, supply),
+            (_, Some(Fitted::Ds4432u(p))) => p.output(),
+            (_, Some(Fitted::Tps546(p))) => {
+                let volt = p.output().0.max(0.1);
+                (p.input, p.temperature, p.load) = (supply, heat, Ampere(power.0 / volt));
+                p.output()
+            }
+            (RegulatorPart::VidPulses { .. }, _) => self.boards[board].vid.output(),
+            (RegulatorPart::Fixed, _) => self.product.limits.rail_nominal,
+            (RegulatorPart::Supply, _) => supply,
+            _ => Volt(0.0),
         }
     }
 
     /// Lets sensors and tachs feel what is.
     fn feel(&mut self) {
-        for part in self.parts.values_mut() {
-            match part {
-                SimPart::Sensor { part, board, place } => {
-                    let heat = &self.boards[*board].heat;
-                    part.temperature = match place {
-                        SensorPlace::BoardInlet | SensorPlace::ControlBoard => heat.inlet,
-                        SensorPlace::Chip => heat.chip,
-                        SensorPlace::BoardOutlet | SensorPlace::Regulator => heat.outlet,
-                    };
-                }
-                SimPart::Fans(f) => {
-                    for (seen, speed) in f.speeds.iter_mut().zip(&self.air.speeds) {
-                        *seen = *speed;
-                    }
-                }
-                SimPart::Regulator { .. } | SimPart::Supply(_) => {}
+        for spot in &self.spots {
+            let heat = &self.boards[spot.board].heat;
+            let truth = match spot.place {
+                SensorPlace::BoardInlet | SensorPlace::ControlBoard => heat.inlet,
+                SensorPlace::Chip => heat.chip,
+                SensorPlace::BoardOutlet | SensorPlace::Regulator => heat.outlet,
+            };
+            if let Some(fitting) = self.parts.get_mut(&spot.address) {
+                fitting.part.feel(spot.diode, truth);
+            }
+        }
+        for b in &self.boards {
+            b.hung.iter().for_each(|h| h.feel(b.heat.outlet, b.heat.chip));
+        }
+        if let Some(controller) = self.product.fan.address().and_then(|a| self.parts.get_mut(&a)) {
+            for (fan, speed) in self.air.speeds.iter().enumerate() {
+                controller.part.see(fan, *speed);
+            }
+        }
+        for (i, data) in self.product.hashboards.iter().enumerate() {
+            if let Some(Fitting { part: Fitted::Ina260(meter), .. }) = data.meter.and_then(|m| self.parts.get_mut(&m.address())) {
+                meter.volt = self.product.limits.supply;
+                meter.ampere = Ampere(self.boards[i].heat.power.0 / meter.volt.0);
             }
         }
     }
@@ -359,6 +381,12 @@ impl World {
     /// Drives a line.
     pub(crate) fn drive_line(&mut self, line: u32, high: bool) {
         self.lines.insert(line, high);
+        let now = self.now;
+        for (data, b) in self.product.hashboards.iter().zip(&mut self.boards) {
+            if data.regulator == (RegulatorPart::VidPulses { line }) {
+                b.vid.drive(now, high);
+            }
+        }
         self.wire();
     }
 
@@ -378,26 +406,24 @@ impl World {
 
     fn transfer(&mut self, address: u8, messages: &mut [Message<'_>]) -> Result<(), BusError> {
         let now = self.now;
-        let part = self
+        let fitting = self
             .parts
             .get_mut(&address)
             .filter(|_| self.bus_plugged && !self.silent.contains(&address))
             .ok_or(BusError::Nack(address))?;
-        if let SimPart::Sensor { board, .. } | SimPart::Regulator { board, .. } = part
-            && !self.boards[*board].plugged
-        {
+        if fitting.board.is_some_and(|board| !self.boards[board].plugged) {
             return Err(BusError::Nack(address));
         }
-        if matches!(part, SimPart::Sensor { .. }) && messages.iter().any(|m| matches!(m, Message::Read(_))) {
+        if messages.iter().any(|m| matches!(m, Message::Read(_))) {
             self.read_at.insert(address, now);
         }
         for m in messages {
             match m {
-                Message::Write(bytes) => part.target().write(now, bytes),
-                Message::Read(buffer) => part.target().read(now, buffer),
+                Message::Write(bytes) => fitting.part.target().write(now, bytes),
+                Message::Read(buffer) => fitting.part.target().read(now, buffer),
             }
         }
-        if matches!(part, SimPart::Supply(_) | SimPart::Regulator { .. }) {
+        if fitting.part.feeds() {
             self.wire();
         }
         Ok(())

@@ -4,13 +4,17 @@
 //! asks it for its outputs (a duty, a voltage). Written from datasheets and captures, not from the drivers. Not here: heat.
 
 pub mod apw;
+pub mod ds4432u;
 pub mod dspic;
 pub mod emc2101;
 pub mod emc2103;
 pub mod emc2305;
 pub mod ina260;
+pub mod pic16;
 pub mod tmp451;
 pub mod tmp75;
+pub mod tps546;
+pub mod vid;
 
 use model::Time;
 use std::sync::{Arc, Mutex, PoisonError};

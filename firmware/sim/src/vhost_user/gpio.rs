@@ -199,6 +199,6 @@ mod tests {
             let boards = p.hashboards.iter().flat_map(|b| b.enables.iter().copied().chain([b.reset]).chain(b.plug));
             assert!(boards.chain(p.supply_enable).all(|l| l.number < u32::from(LINES)), "{}", p.name);
         }
-        assert_eq!(chip().1.configuration(), [128, 0, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(chip().1.configuration(), [0, 4, 0, 0, 0, 0, 0, 0]);
     }
 }
