@@ -5,11 +5,12 @@
 
 use crate::Hand;
 use crate::rail::{Rail, Said, drive, fed_behind};
-use control::{Fact, Order};
+use control::{Fact, Order, PowerPlace};
 use hwdrivers::bus::{Gpio, I2c};
 use hwdrivers::fan::{self, Fans};
-use hwdrivers::power::{self, Power};
-use hwdrivers::sensor::{self, Sensor};
+use hwdrivers::power::{self, Measured, Power};
+use hwdrivers::sensor::ina260::Ina260;
+use hwdrivers::sensor::{self, Sensor, SensorError};
 use model::{ChainId, FanId, FanPart, GpioLine, Percent, Product, RegulatorPart, SensorId, SensorPart, Time, Volt};
 use std::time::Duration;
 
@@ -17,6 +18,8 @@ use std::time::Duration;
 const SENSOR_PERIOD: Duration = Duration::from_secs(1);
 /// How often regulators that are no sensor are asked what they measure: an answer may take half a second.
 const POWER_PERIOD: Duration = Duration::from_secs(10);
+/// How often the regulator of a board that is off is asked what it is: one that was mended is then known without a person.
+const IDENTIFY_PERIOD: Duration = Duration::from_secs(20);
 /// How often fans are read; a tach counts turns over about a second.
 const FAN_PERIOD: Duration = Duration::from_secs(2);
 /// How often a duty that could not be set is tried again.
@@ -42,6 +45,9 @@ struct Board {
     on_supply: bool,
     reset: GpioLine,
     plug: Option<GpioLine>,
+    plugged: bool,
+    /// What measures the power that it takes.
+    meter: Option<Ina260>,
 }
 
 /// The shared bus's hand.
@@ -58,6 +64,8 @@ pub struct BoardHand {
     /// It said that it gives that.
     supply_on: bool,
     feed_at: Time,
+    measure_at: Time,
+    identify_at: Time,
     duty: Option<Percent>,
     duty_at: Time,
     sensors_at: Time,
@@ -90,8 +98,18 @@ impl BoardHand {
             let regulator = power::regulator(hashboard.regulator);
             let period = if own_sensor.is_some() { SENSOR_PERIOD } else { POWER_PERIOD };
             let rail = Rail::new(regulator, hashboard.enables, period);
+            let meter = hashboard.meter.map(|m| Ina260::new(m.address()));
             let on_supply = hashboard.regulator == RegulatorPart::Supply;
-            boards.push(Board { sensors, own_sensor, rail, on_supply, reset: hashboard.reset, plug: hashboard.plug });
+            boards.push(Board {
+                sensors,
+                own_sensor,
+                rail,
+                on_supply,
+                reset: hashboard.reset,
+                plug: hashboard.plug,
+                plugged: false,
+                meter,
+            });
         }
         let fan_controller = fan::driver(product.fan);
         if fan_controller.is_none() && product.fan != FanPart::None {
@@ -108,6 +126,8 @@ impl BoardHand {
             supply_ordered: None,
             supply_on: false,
             feed_at: Time::NEVER,
+            measure_at: Time::ZERO,
+            identify_at: Time::ZERO,
             duty: None,
             duty_at: Time::NEVER,
             sensors_at: Time::ZERO,
@@ -125,17 +145,48 @@ impl BoardHand {
     fn read_sensors(&mut self, facts: &mut Vec<Fact>) {
         for (chain, board) in (0u8..).map(ChainId).zip(&mut self.boards) {
             for (sensor, part) in &mut board.sensors {
-                let value = part.read(&mut *self.i2c).map_err(|e| format!("read sensor {} of chain {}: {e}", sensor.0, chain.0));
-                facts.push(Fact::Temperature { sensor: *sensor, chain, value });
+                let (sensor, told) = (*sensor, |e: &SensorError| format!("read sensor {} of chain {}: {e}", sensor.0, chain.0));
+                facts.push(match part.read(&mut *self.i2c) {
+                    Ok(celsius) => Fact::Temperature { sensor, chain, value: Ok(celsius) },
+                    Err(e @ (SensorError::Bus(_) | SensorError::Settling)) => {
+                        Fact::Temperature { sensor, chain, value: Err(told(&e)) }
+                    }
+                    Err(e) => Fact::SensorBroken { sensor, chain, why: told(&e) },
+                });
             }
         }
     }
 
-    /// A plug that cannot be read tells nothing: the board itself then shows whether it is there.
-    fn read_plugs(&mut self, facts: &mut Vec<Fact>) {
-        for (chain, board) in (0u8..).map(ChainId).zip(&self.boards) {
-            let Some(plug) = board.plug else { continue };
-            facts.extend(self.gpio.get(plug.number).ok().map(|high| Fact::Plugged { chain, plugged: plug.is_active(high) }));
+    /// A plug that cannot be read tells nothing: the board itself then shows whether it is there. A board that was just plugged in says
+    /// what it is before anything is asked of it.
+    fn read_plugs(&mut self, now: Time, facts: &mut Vec<Fact>) {
+        let again = self.identify_at <= now;
+        if again {
+            self.identify_at = now + IDENTIFY_PERIOD;
+        }
+        for (chain, board) in (0u8..).map(ChainId).zip(&mut self.boards) {
+            let seen = match board.plug {
+                Some(plug) => self.gpio.get(plug.number).ok().map(|high| plug.is_active(high)),
+                None => Some(true),
+            };
+            let Some(plugged) = seen else { continue };
+            if board.plug.is_some() {
+                facts.push(Fact::Plugged { chain, plugged });
+            }
+            if plugged && (!board.plugged || again) {
+                board.rail.identify();
+            }
+            board.plugged = plugged;
+        }
+    }
+
+    /// What meters say goes in: what lies on a board's input, and what it takes.
+    fn read_meters(&mut self, facts: &mut Vec<Fact>) {
+        for (chain, board) in (0u8..).map(ChainId).zip(&mut self.boards) {
+            // One that does not answer is shown by its value growing old.
+            let Some(Ok(m)) = board.meter.as_mut().map(|meter| meter.read(&mut *self.i2c)) else { continue };
+            let measured = Measured { input: m.volt, watt: m.watt, ..Measured::default() };
+            facts.push(Fact::Power { place: PowerPlace::Rail(chain), measured });
         }
     }
 
@@ -191,7 +242,11 @@ impl BoardHand {
                 self.supply.order(power::Order::Feed);
                 on.map(|()| Some(ordered))
             }
-            power::Event::Done(_) | power::Event::Identified(_) | power::Event::Measured(_) => return,
+            power::Event::Measured(measured) => {
+                self.facts.push(Fact::Power { place: PowerPlace::Supply, measured });
+                return;
+            }
+            power::Event::Done(_) | power::Event::Identified(_) => return,
             // What it measures is shown, not relied upon.
             power::Event::Failed { order: power::Order::Measure, .. } => return,
             power::Event::Failed { order, error } => Err(format!("order {order:?} from the supply: {error}")),
@@ -240,12 +295,13 @@ impl Hand for BoardHand {
         }
         if self.sensors_at <= now {
             self.sensors_at = now + self.sensor_period;
-            self.read_plugs(facts);
+            self.read_plugs(now, facts);
             self.read_sensors(facts);
         }
         if self.fans_at <= now {
             self.fans_at = now + FAN_PERIOD;
             self.read_fans(facts);
+            self.read_meters(facts);
         }
         for (chain, board) in (0u8..).map(ChainId).zip(&mut self.boards) {
             board.rail.turn(now, &mut *self.i2c, &mut *self.gpio);
@@ -255,7 +311,10 @@ impl Hand for BoardHand {
                         facts.push(fact);
                         continue;
                     }
-                    Said::Measured(m) => m.celsius.ok_or_else(|| "the regulator gives no temperature".to_owned()),
+                    Said::Measured(measured) => {
+                        facts.push(Fact::Power { place: PowerPlace::Rail(chain), measured });
+                        measured.celsius.ok_or_else(|| "the regulator gives no temperature".to_owned())
+                    }
                     Said::Unmeasured(why) => Err(format!("read the regulator of chain {}: {why}", chain.0)),
                 };
                 facts.extend(board.own_sensor.map(|sensor| Fact::Temperature { sensor, chain, value }));
@@ -264,6 +323,12 @@ impl Hand for BoardHand {
         if self.feed_at <= now {
             self.feed_at = fed_behind(now, self.supply.feed_period());
             self.supply.order(power::Order::Feed);
+        }
+        if self.measure_at <= now {
+            self.measure_at = now + POWER_PERIOD;
+            if self.supply_on {
+                self.supply.order(power::Order::Measure);
+            }
         }
         self.supply.turn(now, &mut *self.i2c, &mut *self.gpio);
         while let Some(event) = self.supply.next_event() {
@@ -277,7 +342,8 @@ impl Hand for BoardHand {
             return Time::ZERO;
         }
         let rails = self.boards.iter().map(|b| b.rail.wake_at());
-        let own = self.sensors_at.min(self.fans_at).min(self.duty_at).min(self.feed_at).min(self.supply.wake_at());
+        let own =
+            self.sensors_at.min(self.fans_at).min(self.duty_at).min(self.feed_at).min(self.measure_at).min(self.supply.wake_at());
         rails.fold(own, Time::min)
     }
 }

@@ -9,7 +9,7 @@
 
 use control::Fact;
 use hwdrivers::bus::{Gpio, I2c};
-use hwdrivers::power::{Event, Measured, Order, Power};
+use hwdrivers::power::{Event, Measured, Order, Power, PowerError};
 use model::{ChainId, GpioLine, Time, Volt};
 use std::time::Duration;
 
@@ -36,6 +36,13 @@ impl Rail {
     /// What was ordered.
     pub(crate) fn ordered(&self) -> Option<Volt> {
         self.ordered
+    }
+
+    /// Asks the regulator what it is, while it is off.
+    pub(crate) fn identify(&mut self) {
+        if self.ordered.is_none() {
+            self.regulator.order(Order::Identify);
+        }
     }
 
     /// Takes an order; `None` is off. What came of it is told later, but for a line that cannot be driven.
@@ -90,7 +97,15 @@ impl Rail {
                 }
                 Event::Measured(m) => return Some(Said::Measured(m)),
                 Event::Failed { order: Order::Measure, error } => return Some(Said::Unmeasured(error.to_string())),
-                Event::Done(_) | Event::Identified(_) => continue,
+                Event::Identified(what) => return Some(Said::Fact(identity(chain, Ok(what)))),
+                Event::Done(_) => continue,
+                // It answered, and it is not what belongs here.
+                Event::Failed {
+                    order: Order::Identify,
+                    error: error @ (PowerError::Answer(_) | PowerError::Foreign(_) | PowerError::Unfit(_)),
+                } => {
+                    return Some(Said::Fact(identity(chain, Err(error.to_string()))));
+                }
                 Event::Failed { order, error } => {
                     Err(format!("order {order:?} from the regulator of chain {}: {error}", chain.0))
                 }
@@ -104,6 +119,10 @@ impl Rail {
     pub(crate) fn wake_at(&self) -> Time {
         self.regulator.wake_at().min(self.feed_at).min(self.measure_at)
     }
+}
+
+fn identity(chain: ChainId, value: Result<String, String>) -> Fact {
+    Fact::Identity { chain, part: "regulator", value }
 }
 
 /// What a regulator says.

@@ -14,9 +14,10 @@ pub mod tps546;
 pub mod vid;
 
 pub use exchange::PowerError;
+pub use model::Measured;
 
 use crate::bus::{Gpio, I2c};
-use model::{Ampere, Celsius, RegulatorPart, SupplyPart, Time, Volt, Watt};
+use model::{RegulatorPart, SupplyPart, Time, Volt};
 use std::time::Duration;
 
 /// What a regulator or a supply can be told. What has no meaning for a part is done at once, without a word on the bus.
@@ -52,21 +53,6 @@ pub enum Event {
         /// Why not, the last time.
         error: PowerError,
     },
-}
-
-/// What a part measures; `None` where it does not.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Measured {
-    /// Its output.
-    pub volt: Option<Volt>,
-    /// What flows out of it.
-    pub ampere: Option<Ampere>,
-    /// What it gives.
-    pub watt: Option<Watt>,
-    /// Its own temperature.
-    pub celsius: Option<Celsius>,
-    /// What it is fed.
-    pub input: Option<Volt>,
 }
 
 /// A regulator or a supply. It never sleeps: it says when its next turn is due.
