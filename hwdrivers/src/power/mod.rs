@@ -7,6 +7,8 @@ pub mod ds4432u;
 pub mod dspic;
 pub mod exchange;
 pub mod fixed;
+#[cfg(test)]
+mod noise_tests;
 pub mod pic16;
 #[cfg(test)]
 pub(crate) mod testing;

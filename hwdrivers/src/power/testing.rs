@@ -14,11 +14,30 @@ pub(crate) struct Line {
     pub(crate) now: Time,
     answers: VecDeque<Vec<u8>>,
     absent: bool,
+    /// The state of the noise that it answers with, where it does.
+    noise: Option<u64>,
 }
+
+/// Bytes that mean something to one part or another, so that noise gets anywhere.
+const WORDS: [u8; 20] =
+    [0x55, 0xaa, 0x02, 0x03, 0x04, 0x06, 0x71, 0x79, 0x89, 0x86, 0xf5, 0x00, 0x15, 0x16, 0x17, 0x01, 0x80, 0x54, 0x97, 0xff];
 
 impl Line {
     pub(crate) fn answering(answers: &[&[u8]]) -> Line {
         Line { answers: answers.iter().map(|a| a.to_vec()).collect(), ..Line::default() }
+    }
+    /// Answers anything, and sometimes nothing.
+    pub(crate) fn babbling(seed: u64) -> Line {
+        Line { noise: Some(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15)), ..Line::default() }
+    }
+    fn babble(&mut self) -> Option<u8> {
+        let state = self.noise.as_mut()?;
+        // xorshift64
+        *state ^= *state << 13;
+        *state ^= *state >> 7;
+        *state ^= *state << 17;
+        let random = *state >> 32;
+        Some(if random & 0x100 == 0 { random as u8 } else { WORDS[random as usize % WORDS.len()] })
     }
     pub(crate) fn absent() -> Line {
         Line { absent: true, ..Line::default() }
@@ -33,6 +52,12 @@ impl I2c for Line {
         for message in messages {
             match message {
                 Message::Write(bytes) => self.written.push(bytes.to_vec()),
+                Message::Read(buffer) if self.noise.is_some() => {
+                    if self.babble() == Some(0x0f) {
+                        return Err(BusError::Nack(address));
+                    }
+                    buffer.iter_mut().for_each(|b| *b = self.babble().unwrap_or_default());
+                }
                 Message::Read(buffer) => {
                     let answer = self.answers.pop_front().ok_or(BusError::Nack(address))?;
                     assert_eq!(answer.len(), buffer.len(), "the part sends another length than is read");
