@@ -5,6 +5,7 @@
 
 pub mod bench_socket;
 pub mod chip;
+pub mod chip_spi;
 mod fitted;
 pub mod heat;
 pub mod link;

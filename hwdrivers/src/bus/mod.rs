@@ -1,4 +1,4 @@
-//! Our own small bus traits: the seam between drivers and the world. Implementors are Linux's ([`tty`], [`i2c`], [`gpio`]), the
+//! Our own small bus traits: the seam between drivers and the world. Implementors are Linux's ([`tty`], [`i2c`], [`gpio`], [`spi`]), the
 //! controller of a USB board ([`usb_control`]), the simulator's and a way to the simulator's ([`socket`]); nothing above knows which. Not here: any knowledge of a part.
 
 pub mod gpio;
@@ -7,6 +7,7 @@ pub mod open;
 #[cfg(test)]
 pub(crate) mod record;
 pub mod socket;
+pub mod spi;
 pub mod tty;
 pub mod usb;
 pub mod usb_control;
@@ -102,4 +103,36 @@ pub trait Gpio: Send {
     /// # Errors
     /// As for [`Gpio::set`].
     fn get(&mut self, line: u32) -> Result<bool, BusError>;
+}
+
+/// When an SPI device reads and writes its lines, by polarity and phase of the clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SpiMode {
+    /// The clock rests low, the first edge reads.
+    Zero,
+    /// The clock rests low, the second edge reads.
+    One,
+}
+
+/// One device on an SPI bus, eight bits a word.
+pub trait Spi: Send {
+    /// Sets mode and clock.
+    ///
+    /// # Errors
+    /// The controller cannot do it.
+    fn configure(&mut self, mode: SpiMode, hertz: u32) -> Result<(), BusError>;
+    /// Clocks all bytes out, and in their places what comes in meanwhile.
+    ///
+    /// # Errors
+    /// The controller refuses or is gone.
+    fn transfer(&mut self, bytes: &mut [u8]) -> Result<(), BusError>;
+}
+
+impl Spi for Box<dyn Spi> {
+    fn configure(&mut self, mode: SpiMode, hertz: u32) -> Result<(), BusError> {
+        (**self).configure(mode, hertz)
+    }
+    fn transfer(&mut self, bytes: &mut [u8]) -> Result<(), BusError> {
+        (**self).transfer(bytes)
+    }
 }

@@ -1,7 +1,10 @@
 //! Chips that hash: one folder a family, one file of constants a chip, one driver a family. [`ChainDriver`] is what an owner sees
 //! of any of them. Not here: who decides their clock, and whether a nonce is right.
 
+pub mod bitmine_a1;
 pub mod bm13xx;
+pub mod dragonmint_t1;
+pub mod spi_ring;
 
 use crate::bus::BusError;
 use model::{Celsius, ChipAt, ChipModel, Hashrate, Megahertz, Time, Volt, Work, WorkId};
@@ -189,7 +192,10 @@ pub trait ChainDriver: Send {
 pub const fn small_cores(model: ChipModel) -> u32 {
     match bm13xx::chip(model) {
         Some(chip) => chip.small_cores,
-        None => 0,
+        None => match spi_ring::family(model) {
+            Some(family) => family.cores as u32 * family.hashes_per_core,
+            None => 0,
+        },
     }
 }
 
