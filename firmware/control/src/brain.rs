@@ -10,6 +10,7 @@ use crate::{
     faults::Faults,
     health::{Finding, Health},
     hunger::Hunger,
+    ladder::{Ladder, Rung},
     power::{Draw, Power},
     schedule::{Found, Schedule},
     supply::Supply,
@@ -77,6 +78,7 @@ pub struct Brain {
     tuned: Time,
     pub(crate) failover: Failover,
     hunger: Hunger,
+    ladder: Ladder,
     /// When mining was stopped.
     stopped: Option<Time>,
     pub(crate) schedule: Schedule,
@@ -115,6 +117,7 @@ impl Brain {
             tuned: now,
             failover: Failover::new(plan.upstreams),
             hunger: Hunger::new(now),
+            ladder: Ladder::default(),
             stopped: None,
             schedule: Schedule::default(),
             faults: Faults::default(),
@@ -159,6 +162,7 @@ impl Brain {
                     return self.tell(now, Fact::Command(if command == Command::Pause { Command::Stop } else { Command::Start }));
                 }
             },
+            Fact::Restarted { rung, times } => self.ladder.made_before(rung, times),
             Fact::PowerPlan(plan) => self.tuner.iter_mut().for_each(|t| t.set(plan.clone())),
             Fact::WallClock(unix) => self.tuner.iter_mut().for_each(|t| t.wall_clock(now, unix)),
             Fact::Profile(profile) => self.tuner.iter_mut().for_each(|t| t.restore(profile.clone(), faults)),
@@ -227,6 +231,9 @@ impl Brain {
             }
             Fact::Power { place, measured } => {
                 self.power.iter_mut().for_each(|p| p.measured(now, place, measured));
+                if let (Some(tuner), Some(watt)) = (&mut self.tuner, measured.watt) {
+                    tuner.measured(if let PowerPlace::Rail(chain) = place { Some(chain) } else { None }, watt);
+                }
                 if let PowerPlace::Rail(chain) = place
                     && let Some(c) = chain_mut(&mut self.chains, chain)
                 {
@@ -328,6 +335,7 @@ impl Brain {
             orders.push(Order::Work(work));
         }
         self.follow_health(now, &mut orders);
+        self.climb(now, allowed && !paused, &mut orders);
         for (chain, tally) in &self.tallies {
             if tally.hardware_errors == 0 {
                 continue;
@@ -481,6 +489,33 @@ impl Brain {
         }
     }
 
+    /// A machine that is to hash and gives nothing climbs the ladder.
+    fn climb(&mut self, now: Time, allowed: bool, orders: &mut Vec<Order>) {
+        let permitted = |i: usize| self.thermal.as_ref().is_some_and(|t| matches!(t.permit(now, i), Permit::Run(_)));
+        let promised = |(i, chain): (usize, &Chain)| {
+            let bits = self.tallies.get(&chain.id).map_or(0, |t| t.nonce_bits);
+            let clock = self.plan.product.map_or(0.0, |p| p.limits.clock_nominal.0);
+            let hashes = clock * 1e6 * f64::from(self.plan.small_cores) * f64::from(chain.expected);
+            // One that never hashed promises nothing.
+            if bits > 0 && chain.is_plugged() && permitted(i) { hashes / f64::from(bits).exp2() } else { 0.0 }
+        };
+        let works = allowed && self.schedule.current().is_some();
+        let rate = works.then(|| self.chains.iter().enumerate().map(promised).sum::<f64>());
+        let Some(rung) = self.ladder.tick(now, rate.filter(|r| *r > 0.0)) else { return };
+        let detail = format!("silence of {} s", Rung::ALL.iter().find(|r| r.0 == rung).map_or(0, |r| r.1.as_secs()));
+        match rung {
+            Rung::Job => return self.schedule.refresh(),
+            Rung::Upstream => {
+                if let Some(upstream) = self.failover.active() {
+                    let code = FaultCode::UpstreamSilent;
+                    self.failover.failed(now, upstream, code, "no chain finds anything on its work", &mut self.faults, orders);
+                }
+            }
+            Rung::Process | Rung::Board => orders.push(Order::Restart(rung)),
+        }
+        self.faults.raise(FaultCode::FlatLine, "machine", &format!("{detail}; tried: {}", rung.word()));
+    }
+
     fn job(&mut self, now: Time, job: Job, orders: &mut Vec<Order>) {
         let upstream = job.upstream;
         let model::JobBody::Coinbase(body) = &job.body;
@@ -497,6 +532,8 @@ impl Brain {
         let Some(tally) = self.tallies.get_mut(&nonce.chain) else { return };
         if let Some(chain) = chain_mut(&mut self.chains, nonce.chain) {
             chain.nonce(now, &mut self.faults);
+            self.ladder.nonce(now);
+            self.faults.clear(FaultCode::FlatLine, "machine");
         }
         let health = self.health.get_mut(usize::from(nonce.chain.0));
         match self.schedule.nonce(nonce) {

@@ -10,6 +10,7 @@ pub mod failover;
 pub mod faults;
 pub mod health;
 pub mod hunger;
+pub mod ladder;
 mod poisson;
 pub mod power;
 pub mod schedule;
@@ -21,6 +22,7 @@ pub mod thermal;
 pub mod tuning;
 
 pub use brain::{Brain, Plan};
+pub use ladder::Rung;
 
 use model::{
     Celsius, ChainId, Command, FanId, Fault, FaultCode, Job, Measured, Megahertz, Nonce, Percent, PowerPlan, Profile, Rpm,
@@ -69,6 +71,13 @@ pub enum Fact {
         chain: ChainId,
         /// Its chips.
         chips: Vec<ChipCount>,
+    },
+    /// So often was this rung tried today before the program was started.
+    Restarted {
+        /// Which.
+        rung: Rung,
+        /// How often.
+        times: u32,
     },
     /// What hashboards are tuned for, and when.
     PowerPlan(PowerPlan),
@@ -253,6 +262,8 @@ pub enum Order {
     },
     /// Forget a chain's chips and work (its reset is held by a separate order).
     StopChain(ChainId),
+    /// Start the program or the board anew: nothing else helped.
+    Restart(Rung),
     /// Keep what was found for the next start.
     Keep(Profile),
     /// Set all fans.

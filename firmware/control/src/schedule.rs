@@ -128,6 +128,11 @@ impl Schedule {
         }
     }
 
+    /// Every hand gets fresh work at once.
+    pub fn refresh(&mut self) {
+        self.hands.values_mut().for_each(|hand| hand.refill_at = Time::ZERO);
+    }
+
     /// A hand takes no work any more. Whether it did.
     pub fn hand_off(&mut self, chain: ChainId) -> bool {
         self.hands.remove(&chain).is_some()

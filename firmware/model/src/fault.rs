@@ -54,6 +54,7 @@ catalogue! {
     ChainMissing "chain-missing" Error "A hashboard does not answer" "Check its power and data cables with the machine unplugged, then its slot.";
     ChainShort "chain-short" Warning "A hashboard answers with fewer chips than it should" "The chain is cut or a chip is dead. The rest of it works on; have the board repaired.";
     ChainSilent "chain-silent" Error "A hashboard stopped reporting" "It is restarted by itself. If it comes back often, check its cables and supply.";
+    FlatLine "flat-line" Error "Nothing is found although chains have work" "Fresh work, the chains, the pool, the program and at last the board are started anew by themselves. If that does not help, check the supply and the data cables.";
     ChainSlow "chain-slow" Warning "A hashboard hashes far less than it should" "It is restarted once an hour at most. If that does not help, chips of it are dead or starved: have the board repaired.";
     ChainNoise "chain-noise" Warning "Damaged data from a hashboard" "Check the data cable and its plug for dirt and bent pins.";
     HardwareErrors "hardware-errors" Warning "A hashboard computes wrong results" "It runs too fast, too hot or at too low a voltage.";

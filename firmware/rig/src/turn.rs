@@ -1,7 +1,7 @@
 //! The one turn: facts from hands and pools go to `Brain`, its orders go to hands and pools. The only place that matches [`Order`].
 
 use crate::Hand;
-use control::{Brain, Fact, Order};
+use control::{Brain, Fact, Order, Rung};
 use model::{Fault, FaultCode, Profile, Status, Time, UpstreamId};
 use std::collections::{BTreeSet, VecDeque};
 use stratum::v1::{Client, ClientError, ClientEvent};
@@ -47,6 +47,8 @@ pub struct Rig {
     facts: Vec<Fact>,
     /// What was found by tuning and nobody took yet.
     found: Option<Profile>,
+    /// What is to be started anew.
+    restart: Option<Rung>,
 }
 
 impl Rig {
@@ -54,7 +56,7 @@ impl Rig {
     #[must_use]
     pub fn new(brain: Brain, chains: Vec<Box<dyn Hand>>, board: Option<Box<dyn Hand>>, upstreams: Vec<Upstream>) -> Rig {
         let (net_orders, faults, facts) = (VecDeque::new(), BTreeSet::new(), Vec::new());
-        Rig { brain, chains, board, upstreams, net_orders, faults, facts, found: None }
+        Rig { brain, chains, board, upstreams, net_orders, faults, facts, found: None, restart: None }
     }
 
     /// Tells a fact from outside (a user's command, a remote hand's report).
@@ -125,6 +127,11 @@ impl Rig {
         self.found.take()
     }
 
+    /// What is to be started anew, told once.
+    pub fn take_restart(&mut self) -> Option<Rung> {
+        self.restart.take()
+    }
+
     /// The decider, to be asked what it knows.
     #[must_use]
     pub fn brain(&self) -> &Brain {
@@ -187,6 +194,7 @@ impl Rig {
                     }
                 }
                 Order::Keep(profile) => self.found = Some(profile),
+                Order::Restart(rung) => self.restart = Some(rung),
                 Order::Raise(fault) => {
                     tracing::warn!(code = fault.code.code(), place = %fault.place, detail = %fault.detail, "fault");
                     self.faults.insert(fault);

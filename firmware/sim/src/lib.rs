@@ -17,6 +17,7 @@ pub mod real_time;
 pub mod simulation;
 pub mod socket_file;
 pub mod strain;
+pub mod tuned;
 pub mod usb_board;
 pub mod vhost_user;
 

@@ -222,6 +222,11 @@ impl Simulation {
         &self.rig
     }
 
+    /// Tells the firmware something from outside: a user's command, what it is aimed at.
+    pub fn tell(&mut self, fact: control::Fact) {
+        self.rig.tell(self.now, fact);
+    }
+
     /// A pool's end of its wire, to break it. `None` beyond the list.
     pub fn pool(&mut self, pool: usize) -> Option<&mut Link> {
         self.links.get_mut(pool)
@@ -321,6 +326,12 @@ impl Simulation {
         }
     }
 
+    /// What one verified nonce stands for.
+    #[must_use]
+    pub fn hashes_a_nonce() -> f64 {
+        (f64::from(SCALE.zero_bits) + f64::from(bm13xx::TICKET_BITS) + f64::from(SCALE.scale_bits)).exp2()
+    }
+
     /// What came of it so far.
     #[must_use]
     pub fn report(&self) -> Report {
@@ -328,7 +339,6 @@ impl Simulation {
         let answers: Vec<_> = self.links.iter().map(Link::answers).collect();
         let seconds = self.now.secs_f64().max(1e-9);
         let nonces: u64 = status.chains.iter().map(|c| c.nonces).sum();
-        let weight = f64::from(SCALE.zero_bits) + f64::from(bm13xx::TICKET_BITS) + f64::from(SCALE.scale_bits);
         let limits = self.scenario.product.limits;
         let rate = |b: &model::Hashboard| chip::hashrate(b.chain.chip, limits.clock_nominal, u32::from(b.chain.chips)).0;
         let expected = self.scenario.product.hashboards.iter().map(rate).sum();
@@ -344,7 +354,7 @@ impl Simulation {
             hottest_celsius: self.watch.hottest.0,
             danger_celsius: self.watch.limits.danger.0,
             expected_hashes_per_second: expected,
-            hashes_per_second: nonces as f64 * weight.exp2() / seconds,
+            hashes_per_second: nonces as f64 * Simulation::hashes_a_nonce() / seconds,
             fresh_work_fraction: self.fresh(),
             faults: Vec::new(),
         }

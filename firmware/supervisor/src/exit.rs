@@ -2,11 +2,16 @@
 
 use std::process::ExitCode;
 
+/// The exit status that asks the first process for a new start of the board.
+pub const BOARD: u8 = 76;
+
 /// What a subcommand came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
     /// It did what was asked.
     Done,
+    /// It asks for the board to be started anew; the first process does it, everybody else sees the number.
+    Board,
     /// The input was wrong; what and where is on stderr already.
     WrongInput,
 }
@@ -16,6 +21,7 @@ impl From<Exit> for ExitCode {
         match exit {
             Exit::Done => ExitCode::SUCCESS,
             Exit::WrongInput => ExitCode::from(2),
+            Exit::Board => ExitCode::from(BOARD),
         }
     }
 }

@@ -22,6 +22,7 @@ mod profile;
 mod pty;
 mod remote;
 mod reopen;
+mod restarts;
 mod serve;
 mod simulate;
 mod simulated;

@@ -15,8 +15,9 @@ use crate::machine_open::{Hands, Machine};
 use crate::network::Network;
 use crate::own_pool;
 use crate::profile;
+use crate::restarts::Restarts;
 use anyhow::Context;
-use control::{Brain, Fact, Plan};
+use control::{Brain, Fact, Plan, Rung};
 use hwdrivers::chip::small_cores;
 use model::settings::{Listen, Mode, Settings};
 use model::{ChainState, Command, Cooling, Fault, FaultCode, FaultStatus, Status, Time, UpstreamId};
@@ -74,18 +75,28 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
         tracing::warn!(%error, state = %state.display(), "keep a copy of the good settings");
     }
     serving.run();
-    if serving.plugged {
-        return again(serving);
+    match serving.anew {
+        Some(Anew::Process) => again(serving),
+        Some(Anew::Board) => Ok(Exit::Board),
+        None => Ok(Exit::Done),
     }
-    Ok(Exit::Done)
 }
 
-/// Starts anew in this process's place, with the board that was plugged in.
+/// Why the program ends by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Anew {
+    /// To start anew in its own place.
+    Process,
+    /// To have the control board start anew.
+    Board,
+}
+
+/// Starts anew in this process's place.
 fn again(serving: Serving) -> anyhow::Result<Exit> {
     drop(serving);
     let program = std::env::current_exe().context("find this program to start it anew")?;
     let error = std::process::Command::new(program).args(std::env::args_os().skip(1)).exec();
-    Err(error).context("start anew with the board that was plugged in")
+    Err(error).context("start this program anew")
 }
 
 /// The settings to run with, and the fault where they are not those of the file.
@@ -132,8 +143,8 @@ struct Serving {
     end: Option<Time>,
     /// When the next look for a board is due; never where there is a machine or none is wanted.
     look_at: Time,
-    /// A board was plugged in: the program ends, to start anew with it.
-    plugged: bool,
+    /// A board was plugged in, or nothing else made chains hash: the program ends, to start anew.
+    anew: Option<Anew>,
     /// Dropped last: the page answers until the machine is safe.
     _servers: Vec<Server>,
     _asked: Option<StatusSocket>,
@@ -202,6 +213,12 @@ impl Serving {
         chains.extend(cpus.map(|c| c.start(first, &events_in, epoch)).transpose()?.into_iter().flatten());
         let mut rig = Rig::new(Brain::new(now(epoch), plan), chains, board, upstreams);
         rig.tell(now(epoch), Fact::PowerPlan(settings.power.clone()));
+        let restarts = Restarts::load(state, unix());
+        // Without somebody who starts the board anew, an end is only an end.
+        let board = if heart.is_some() { restarts.of(Rung::Board) } else { u32::MAX };
+        for (rung, times) in [(Rung::Process, restarts.of(Rung::Process)), (Rung::Board, board)] {
+            rig.tell(now(epoch), Fact::Restarted { rung, times });
+        }
         if let Some(kept) = profile::load(state) {
             rig.tell(now(epoch), Fact::Profile(kept));
         }
@@ -221,7 +238,7 @@ impl Serving {
             faults,
             end,
             look_at,
-            plugged: false,
+            anew: None,
             _servers: servers,
             _asked: asked.ok(),
         };
@@ -290,9 +307,20 @@ impl Serving {
         self.look_at = now + LOOK_EVERY;
         if let (Some(device), _) = detect::choose(&detect::boards(), board::PRODUCTS) {
             tracing::info!(product = device.product, "a board was plugged in: starting anew with it");
-            self.plugged = true;
+            self.anew = Some(Anew::Process);
             self.hear(Event::Stop);
         }
+    }
+
+    /// Nothing else made chains hash. It is counted before it is done: what cannot be counted is not done.
+    fn start_anew(&mut self, rung: Rung) {
+        tracing::error!(what = rung.word(), "chains give nothing: starting anew");
+        if let Err(error) = Restarts::load(&self.state, unix()).count(&self.state, rung) {
+            tracing::error!(%error, state = %self.state.display(), "count a new start; it is not made");
+            return;
+        }
+        self.anew = Some(if rung == Rung::Board { Anew::Board } else { Anew::Process });
+        self.hear(Event::Stop);
     }
 
     fn turn(&mut self) {
@@ -301,10 +329,12 @@ impl Serving {
         self.heart.iter_mut().for_each(|h| h.turn(now(self.epoch)));
         if now(self.epoch) >= self.clock_at {
             self.clock_at = now(self.epoch) + CLOCK_EVERY;
-            let unix = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| d.as_secs());
-            self.rig.tell(now(self.epoch), Fact::WallClock(unix));
+            self.rig.tell(now(self.epoch), Fact::WallClock(unix()));
         }
         self.rig.turn(now(self.epoch));
+        if let Some(rung) = self.rig.take_restart() {
+            self.start_anew(rung);
+        }
         if let Some(found) = self.rig.take_profile()
             && let Err(error) = profile::keep(&self.state, &found)
         {
@@ -355,6 +385,11 @@ impl Serving {
         self.published = now;
         self.shared.publish(status);
     }
+}
+
+/// Seconds of Unix time, as far as the machine knows; 0 before 1970.
+fn unix() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| d.as_secs())
 }
 
 fn plan(machine: Option<Machine<'_>>, upstreams: usize, cpus: Option<Cpus>) -> Plan {

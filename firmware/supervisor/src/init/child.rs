@@ -72,6 +72,8 @@ pub struct Ended {
     pub pid: Pid,
     /// How, for a person.
     pub how: String,
+    /// Its exit status, where it had one.
+    pub code: Option<i32>,
 }
 
 /// Reaps whatever ended, orphans of others too, which fall to the first process.
@@ -79,7 +81,7 @@ pub fn reap() -> Vec<Ended> {
     let mut ended = vec![];
     while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG) {
         if let Some(how) = how(status) {
-            ended.push(Ended { pid, how });
+            ended.push(Ended { pid, how, code: status.exit_status() });
         }
     }
     ended

@@ -238,6 +238,12 @@ impl Init {
             if self.child.as_ref().is_some_and(|c| c.pid == ended.pid) {
                 say(&format!("the child ended: {}", ended.how));
                 self.child = None;
+                if self.first && ended.code == Some(i32::from(crate::exit::BOARD)) {
+                    restart::last_resort(
+                        &self.config,
+                        "the child asks for a new start of the board: nothing else made chains hash",
+                    );
+                }
                 self.tell(Fact::Exited);
             }
         }
