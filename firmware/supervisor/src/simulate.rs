@@ -3,9 +3,10 @@
 //! Not here: the simulation itself (`sim::simulation`).
 
 use crate::exit::Exit;
-use crate::simulated::{Report, Scenario, Simulation};
+use crate::simulated::{Report, Scenario, Simulation, tuned};
 use anyhow::Context;
 use clap::Args;
+use model::Aim;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -27,6 +28,10 @@ pub struct Simulate {
     /// Print one JSON object
     #[arg(long)]
     json: bool,
+    /// Show what tuning is worth instead: the machine as the factory meant it, then tuned for the same hash rate and for the same
+    /// power, each run until it has settled
+    #[arg(long, conflicts_with_all = ["hours", "pty"])]
+    tuned: bool,
     /// Serve the machine in real time instead, on ptys and a bus socket, until SIGTERM; the first line says where. Commands are
     /// taken as lines on standard input: `help` lists them
     #[arg(long, conflicts_with_all = ["hours", "json"])]
@@ -50,6 +55,9 @@ pub fn run(args: &Simulate) -> anyhow::Result<Exit> {
         crate::pty::run(product, args.seed, args.vhost_user.as_deref())?;
         return Ok(Exit::Done);
     }
+    if args.tuned {
+        return tuned(product, args);
+    }
     if !(args.hours > 0.0 && args.hours <= HOURS_LIMIT) {
         eprintln!("otedama: --hours takes a number above 0 and up to {HOURS_LIMIT}");
         return Ok(Exit::WrongInput);
@@ -62,6 +70,37 @@ pub fn run(args: &Simulate) -> anyhow::Result<Exit> {
         print(&report);
     }
     anyhow::ensure!(report.violations.is_empty(), "{} invariants were violated", report.violations.len());
+    Ok(Exit::Done)
+}
+
+/// A machine as the factory meant it against the same one tuned.
+fn tuned(product: &'static model::Product, args: &Simulate) -> anyhow::Result<Exit> {
+    let run = |aim| tuned::run(product, args.seed, aim).context("open the parts of the product");
+    let factory = run(None)?;
+    let rate = run(Some(Aim::Rate(factory.rate)))?;
+    let power = run(Some(Aim::Power(product.power)))?;
+    if args.json {
+        let of = |g: &tuned::Gain| {
+            serde_json::json!({
+                "hashes_per_second": g.rate.0,
+                "watts": g.watt.0,
+                "joules_per_hash": g.watt.0 / g.rate.0,
+                "search_seconds": g.search.as_secs_f64(),
+                "settled": g.settled,
+                "violations": g.violations,
+            })
+        };
+        let (product, seed) = (product.name, args.seed);
+        let all = serde_json::json!({ "product": product, "seed": seed, "factory": of(&factory), "same_rate": of(&rate), "same_power": of(&power) });
+        println!("{all}");
+    } else {
+        println!("SIMULATED {}, seed {}", product.name, args.seed);
+        for (name, g) in [("factory", factory), ("same rate", rate), ("same power", power)] {
+            println!("  {name:<11} {:.2} TH/s, {:.0}, {:.2}", g.rate.0 / 1e12, g.watt, g.efficiency());
+        }
+    }
+    let violations = factory.violations + rate.violations + power.violations;
+    anyhow::ensure!(violations == 0, "{violations} invariants were violated");
     Ok(Exit::Done)
 }
 

@@ -5,6 +5,7 @@ use pool::node::Node;
 use sim::practice::{Pace, PracticeNode};
 pub use sim::real_time::{RealTime, SCALE};
 pub use sim::simulation::{Report, Scenario, Simulation};
+pub use sim::tuned;
 pub use sim::{World, lock};
 use std::time::{SystemTime, UNIX_EPOCH};
 

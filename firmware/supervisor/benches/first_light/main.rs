@@ -14,6 +14,7 @@ mod notify;
 mod program;
 mod serving;
 mod tap;
+mod tuned;
 
 use anyhow::bail;
 use figure::Report;
@@ -27,6 +28,7 @@ const GROUPS: &[Group] = &[
     ("start", serving::measure),
     ("work", notify::measure),
     ("day", day::measure),
+    ("tuned", tuned::measure),
     ("image", image::measure),
 ];
 
