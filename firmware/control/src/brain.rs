@@ -226,7 +226,7 @@ impl Brain {
             }
             Fact::Identity { chain, part, value } => {
                 if let Some(c) = chain_mut(&mut self.chains, chain) {
-                    c.identified(part, value, faults);
+                    c.identified(now, part, value, faults);
                 }
             }
             Fact::Power { place, measured } => {
@@ -366,7 +366,7 @@ impl Brain {
         power.tick(now, supply.ordered(), &mut self.faults);
         let draw = power.draw();
         let permits: Vec<Option<Megahertz>> = (0..self.chains.len()).map(|i| clock_of(thermal.permit(now, i), draw)).collect();
-        let may = |i: usize, chain: &Chain| fed && chain.is_plugged() && !chain.is_stranger() && permits[i].is_some();
+        let may = |i: usize, chain: &Chain| fed && chain.is_plugged() && !chain.is_stranger(now) && permits[i].is_some();
         if let (Some(tuner), true) = (&mut self.tuner, now.since(self.tuned) >= TUNE_EVERY) {
             self.tuned = now;
             let trouble = thermal.is_throttling() || draw != Draw::Run(limits.clock_max);

@@ -4,8 +4,8 @@ use super::*;
 use crate::ChipCount;
 use crate::testing::{LIMITS, PRODUCT, body, job};
 use model::{
-    Aim, Celsius, ChainState, FanId, Hash, Hours, JobBody, Megahertz, PowerPlan, Reject, Rpm, SensorId, Status, Task, Verdict,
-    Volt, Watt,
+    Aim, Celsius, ChainState, FanId, Hash, Hours, JobBody, Measured, Megahertz, PowerPlan, Reject, Rpm, SensorId, Status, Task,
+    Verdict, Volt, Watt,
 };
 use proptest::prelude::*;
 
@@ -438,6 +438,54 @@ fn the_guard_stands_behind_every_controller() {
     guard(&Order::Rail { chain: ChainId(0), volt: Some(Volt(15.01)) }, &LIMITS);
 }
 
+#[test]
+fn a_brown_out_and_a_supply_in_danger_take_the_load_away_and_give_it_back() {
+    let measured = |celsius, volt: f64| Fact::Power {
+        place: PowerPlace::Supply,
+        measured: Measured { volt: Some(Volt(volt)), celsius: Some(Celsius(celsius)), ..Measured::default() },
+    };
+    let mut r = Rig::new(PLAN);
+    r.run(60);
+    r.tell(measured(40.0, 13.1));
+    assert!(r.has(FaultCode::BrownOut));
+    assert!(r.orders.iter().rev().take(4).any(|o| matches!(o, Order::Clock { clock: Megahertz(100.0), .. })), "first the clock");
+    assert_eq!(r.rails, [Some(Volt(13.0)); 2]);
+    r.run(6);
+    assert_eq!((r.rails, r.supply), ([None; 2], None), "then all of it, before the supply latches");
+    r.run(60);
+    assert!(!r.has(FaultCode::BrownOut));
+    assert_eq!(r.rails, [Some(Volt(13.0)); 2], "and back again");
+    r.orders.clear();
+    r.tell(measured(86.0, 14.0));
+    assert_eq!((r.rails, r.supply), ([None; 2], None), "a supply in danger is cut in the same call");
+}
+
+#[test]
+fn a_board_of_another_product_is_left_off_and_the_rest_runs() {
+    let mut r = Rig::new(PLAN);
+    let part = crate::BoardPart::Eeprom;
+    r.tell(Fact::Identity { chain: ChainId(1), part, value: Err("it says BHB68603".to_owned()) });
+    r.run(120);
+    assert_eq!(r.rails, [Some(Volt(13.0)), None]);
+    assert!(r.has(FaultCode::BoardUnknown));
+    r.tell(Fact::Identity { chain: ChainId(1), part, value: Ok("BHB42601".to_owned()) });
+    r.run(60);
+    assert_eq!(r.rails, [Some(Volt(13.0)); 2]);
+}
+
+#[test]
+fn what_was_latched_before_a_restart_waits_for_a_person() {
+    let mut r = Rig::new(PLAN);
+    r.tell(Fact::Latched(ChainId(0)));
+    r.run(7200);
+    assert_eq!(r.rails, [None, Some(Volt(13.0))]);
+    assert!(r.has(FaultCode::Latched));
+    r.tell(Fact::Command(Command::Start));
+    r.run(120);
+    assert_eq!(r.rails, [Some(Volt(13.0)); 2]);
+    assert!(!r.has(FaultCode::Latched));
+}
+
 fn any_fact() -> impl Strategy<Value = Fact> {
     let celsius = prop_oneof![4 => 20.0..90.0, 1 => -100.0..200.0, 1 => Just(f64::NAN)];
     let volt = prop_oneof![Just(None), Just(Some(14.0)), Just(Some(13.0)), Just(Some(99.0)), Just(Some(f64::NAN))];
@@ -457,6 +505,14 @@ fn any_fact() -> impl Strategy<Value = Fact> {
         2 => (chain.clone(), 0.0..1e9f64).prop_map(|(chain, c)| Fact::ChainClock { chain, clock: Megahertz(c) }),
         3 => (chain.clone(), 0u64..5000).prop_map(|(chain, ms)| Fact::ChainHashing { chain, epoch: Duration::from_millis(ms), nonce_bits: 12 }),
         1 => chain.prop_map(|chain| Fact::ChainFailed { chain, code: FaultCode::ChainSilent, detail: String::new() }),
+        1 => (0u8..5).prop_map(|id| Fact::SensorBroken {
+            sensor: SensorId(id), chain: ChainId(id / 2), why: "open circuit".to_owned() }),
+        2 => (0u8..3, -10.0..40.0f64, -10.0..120.0f64).prop_map(|(id, volt, celsius)| Fact::Power {
+            place: if id == 2 { PowerPlace::Supply } else { PowerPlace::Rail(ChainId(id)) },
+            measured: Measured { volt: Some(Volt(volt)), celsius: Some(Celsius(celsius)), ..Measured::default() } }),
+        1 => (0u8..4, proptest::bool::weighted(0.7)).prop_map(move |(id, ok)| Fact::Identity {
+            chain: ChainId(id), part: crate::BoardPart::Regulator, value: lost(ok).map(|()| "89".to_owned()) }),
+        1 => (0u8..40).prop_map(|id| Fact::Latched(ChainId(id))),
         2 => (0u8..3).prop_map(|u| Fact::UpstreamReady(UpstreamId(u))),
         2 => (0u64..50, 0u8..3, any::<bool>()).prop_map(|(id, u, clean)| Fact::Job(job(id, u, clean))),
         1 => prop_oneof![Just(Command::Start), Just(Command::Stop), Just(Command::Pause), Just(Command::Resume)].prop_map(Fact::Command),

@@ -3,7 +3,7 @@
 //! Every wait has a limit and every failure a code. Not here: whether the chain may run at all (`thermal` and the user decide; the
 //! chain is told `want`), the shared supply (`supply`), work (`schedule`).
 
-use crate::{Order, faults::Faults};
+use crate::{BoardPart, Order, faults::Faults};
 use model::{ChainId, FaultCode, Hashboard, Limits, Measured, Megahertz, RegulatorPart, Time, Volt};
 use std::{collections::BTreeMap, time::Duration};
 
@@ -150,7 +150,7 @@ pub struct Chain {
     /// Whether what measures at its rail measures the rail itself, and not what feeds it.
     rail_measured: bool,
     /// What was read of parts that do not belong here.
-    strangers: BTreeMap<&'static str, String>,
+    strangers: BTreeMap<BoardPart, (Time, String)>,
     stage: Stage,
     attempts: u32,
     clock_told: Option<Megahertz>,
@@ -177,7 +177,7 @@ impl Chain {
             rail: None,
             epoch: Duration::ZERO,
             limits,
-            switched: board.regulator != RegulatorPart::Supply,
+            switched: board.regulator != RegulatorPart::Supply || !board.enables.is_empty(),
             rail_measured: board.meter.is_none(),
             strangers: BTreeMap::new(),
             stage: Stage::Off,
@@ -228,22 +228,24 @@ impl Chain {
     }
 
     /// A part of the board said what it is, or what was read does not belong here.
-    pub fn identified(&mut self, part: &'static str, value: Result<String, String>, faults: &mut Faults) {
+    pub fn identified(&mut self, now: Time, part: BoardPart, value: Result<String, String>, faults: &mut Faults) {
         match value {
-            Ok(_) => self.strangers.remove(part),
-            Err(what) => self.strangers.insert(part, what),
+            Ok(_) => self.strangers.remove(&part),
+            Err(what) => self.strangers.insert(part, (now, what)),
         };
         let words = || {
-            let told: Vec<String> = self.strangers.iter().map(|(part, what)| format!("its {part}: {what}")).collect();
+            let told: Vec<String> = self.strangers.iter().map(|(p, (_, what))| format!("its {}: {what}", p.word())).collect();
             (self.place.clone(), told.join("; "))
         };
         faults.judge(!self.strangers.is_empty(), FaultCode::BoardUnknown, words);
     }
 
-    /// Whether it is not the board that belongs here, or a part of it is not fit for use: it is left off.
+    /// Whether it is not the board that belongs here, or a part of it is not fit for use: it is left off. A regulator is asked again
+    /// after a while, by the start of its chain, which ends there where it still does not fit.
     #[must_use]
-    pub fn is_stranger(&self) -> bool {
-        !self.strangers.is_empty()
+    pub fn is_stranger(&self, now: Time) -> bool {
+        let counts = |(part, (at, _)): (&BoardPart, &(Time, String))| *part == BoardPart::Eeprom || now.since(*at) < RETRY;
+        self.strangers.iter().any(counts)
     }
 
     /// Whether off means held in reset, as its rail is the supply itself.
@@ -409,7 +411,7 @@ impl Chain {
             self.supply_is_off();
         }
         if !self.switched {
-            self.rail = want.supply.then_some(self.limits.supply);
+            self.rail = want.supply.then(|| self.rail.unwrap_or(self.limits.supply));
         }
         let Some(clock) = want.clock else {
             if self.is_on() {

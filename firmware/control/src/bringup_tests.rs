@@ -241,3 +241,68 @@ fn facts_out_of_turn_change_nothing() {
     assert_eq!(b.c.stage(), Stage::Off);
     assert_eq!(b.c.clock, Megahertz(0.0));
 }
+
+/// A board whose rail is the supply itself.
+fn unswitched() -> Bench {
+    let board = Hashboard { regulator: RegulatorPart::Supply, ..PRODUCT.hashboards[0] };
+    Bench { c: Chain::new(ChainId(0), &board, LIMITS), ..Bench::new() }
+}
+
+#[test]
+fn a_board_on_the_supplys_own_rail_is_held_in_reset_and_cuts_the_others_only_in_danger() {
+    let held = |held| Order::Reset { chain: ChainId(0), held };
+    let mut b = unswitched();
+    assert_eq!(b.tick(ms(0)), [held(true)]);
+    assert_eq!(b.tick(ms(999)), []);
+    assert_eq!(b.tick(ms(1000)), [held(false)]);
+    assert_eq!(b.tick(ms(1100)), [Order::StartChain(ChainId(0))]);
+    b.count(ms(2000), 12);
+    b.c.ready(ms(2500));
+    b.tick(ms(2500));
+    assert_eq!(b.hashing(ms(5000)), [], "its voltage is the supply's");
+    assert!(b.c.is_hashing() && b.c.is_powered());
+    let mut orders = vec![];
+    b.c.failed(ms(6000), FaultCode::ChainSilent, "gone", &mut b.faults, &mut orders);
+    assert_eq!(orders, [held(true), Order::StopChain(ChainId(0))]);
+    b.tick(ms(6100));
+    assert!(b.c.rail.is_some() && !b.c.is_powered(), "a rail that nothing can switch, over chips in reset");
+    assert!(!b.c.needs_cut(true, false) && !b.c.needs_cut(false, false), "a dead chain leaves the others alone");
+    assert!(b.c.needs_cut(false, true), "one in danger does not");
+    assert!(!Bench::to_hashing().c.needs_cut(false, true), "a rail with a switch of its own is switched");
+}
+
+#[test]
+fn a_part_that_does_not_belong_here_keeps_the_board_off() {
+    let mut b = Bench::new();
+    for (part, until) in [(BoardPart::Regulator, 60), (BoardPart::Eeprom, u64::MAX / 2_000_000)] {
+        b.c.identified(ms(0), part, Err("86: it is in its boot loader".to_owned()), &mut b.faults);
+        assert!(b.faults.iter().any(|f| f.code == FaultCode::BoardUnknown && f.detail.contains("boot loader")));
+        assert!(b.c.is_stranger(Time::from_secs(until - 1)));
+        assert_eq!(b.c.is_stranger(Time::from_secs(until)), part == BoardPart::Eeprom, "a regulator is asked again");
+        assert!(b.has(FaultCode::BoardUnknown), "until it is well");
+        b.c.identified(ms(0), part, Ok("89".to_owned()), &mut b.faults);
+        assert!(!b.c.is_stranger(ms(1)) && b.faults.is_empty());
+    }
+    // The next board in the slot is another one.
+    b.c.identified(ms(0), BoardPart::Eeprom, Err("BHB68603".to_owned()), &mut b.faults);
+    (0..3).for_each(|_| b.c.plug(false, &mut b.faults));
+    b.c.plug(true, &mut b.faults);
+    assert!(!b.c.is_stranger(ms(1)) && b.faults.is_empty());
+}
+
+#[test]
+fn a_rail_that_is_measured_too_high_is_off_and_a_meter_before_it_is_no_measure_of_it() {
+    let volts = |v: f64| Measured { volt: Some(Volt(v)), ..Measured::default() };
+    for (volt, meter, ends) in
+        [(13.0, false, false), (15.4, false, false), (15.5, false, true), (f64::NAN, false, true), (30.0, true, false)]
+    {
+        let meter = meter.then_some(model::MeterPart::Ina260 { address: 0x40 });
+        let board = Hashboard { meter, ..PRODUCT.hashboards[0] };
+        let mut b = Bench { c: Chain::new(ChainId(0), &board, LIMITS), ..Bench::new() };
+        b.tick(ms(0));
+        b.rail(ms(500), Ok(Some(Volt(14.0))));
+        let mut orders = vec![];
+        b.c.measured(ms(600), volts(volt), &mut b.faults, &mut orders);
+        assert_eq!((!orders.is_empty(), b.has(FaultCode::RailFailed)), (ends, ends), "{volt}");
+    }
+}

@@ -168,7 +168,7 @@ pub enum Fact {
         /// Which.
         chain: ChainId,
         /// Which part of it.
-        part: &'static str,
+        part: BoardPart,
         /// What it is.
         value: Result<String, String>,
     },
@@ -204,6 +204,26 @@ pub enum Fact {
         /// What it did.
         value: Result<Option<Volt>, String>,
     },
+}
+
+/// A part of a hashboard that says what it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum BoardPart {
+    /// The regulator of its rail. It is asked with each start, and told nothing where it does not fit.
+    Regulator,
+    /// The EEPROM, which says what the board is.
+    Eeprom,
+}
+
+impl BoardPart {
+    /// As people call it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            BoardPart::Regulator => "regulator",
+            BoardPart::Eeprom => "EEPROM",
+        }
+    }
 }
 
 /// What measures power.
