@@ -112,7 +112,7 @@ impl Brain {
             chains: (0u8..).zip(boards).filter_map(chain).collect(),
             health: boards.iter().map(|_| Health::default()).collect(),
             supply: limits.map(|l| Supply::new(l.supply)),
-            power: limits.map(Power::new),
+            power: plan.product.zip(limits).map(|(p, l)| Power::new(p, l)),
             tuner: plan.product.map(|p| Tuner::new(now, p, plan.small_cores)),
             tuned: now,
             failover: Failover::new(plan.upstreams),

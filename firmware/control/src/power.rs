@@ -5,7 +5,7 @@
 //! supply and rails (`supply`, `bringup`), and a regulator's heat (`thermal`).
 
 use crate::{PowerPlace, faults::Faults, thermal::heat::STEP_PART};
-use model::{FaultCode, Limits, Measured, Megahertz, Reading, Time, Volt};
+use model::{FaultCode, Limits, Measured, Megahertz, Product, Reading, RegulatorPart, Time, Volt};
 use std::{collections::BTreeMap, time::Duration};
 
 /// A measurement counts for so long; parts are asked each few seconds.
@@ -23,8 +23,12 @@ const LOW_LIMIT: Duration = Duration::from_secs(5);
 const LOW_AT_ONCE: f64 = 0.93;
 /// After a brown-out or a hot supply, all must have been well for so long.
 const REST: Duration = Duration::from_secs(30);
-/// An output this far below what was ordered shows the same where no input is measured.
+/// An output this far below what was ordered shows the same where no input is measured. One that is below half is no output that
+/// anything runs on: the part does not measure it.
 const SAG_PART: f64 = 0.94;
+const SAG_LEAST: f64 = 0.5;
+/// A supply's output has reached what was ordered after this: the soft start of an APW12 takes 5 s.
+const SETTLE: Duration = Duration::from_secs(15);
 
 const PLACE: &str = "supply";
 
@@ -62,30 +66,35 @@ pub struct Power {
     steps: u32,
     step_at: Time,
     over_since: Option<Time>,
-    /// Since when the supply's output should be what was ordered.
-    ordered: Option<Volt>,
+    /// What the supply's output should be, and since when it was ordered.
+    ordered: Option<(Volt, Time)>,
+    /// Whether the output is what `supply` orders: where it is the rail itself, tuning lowers it.
+    output_is_known: bool,
 }
 
 impl Power {
     /// Nothing was measured yet.
     #[must_use]
-    pub fn new(limits: Limits) -> Power {
+    pub fn new(product: &Product, limits: Limits) -> Power {
         let (measured, state) = (BTreeMap::new(), State::Well);
-        Power { limits, measured, state, hot: false, steps: 0, step_at: Time::ZERO, over_since: None, ordered: None }
+        let output_is_known = product.hashboards.iter().all(|b| b.regulator != RegulatorPart::Supply);
+        let (step_at, over_since, ordered) = (Time::ZERO, None, None);
+        Power { limits, measured, state, hot: false, steps: 0, step_at, over_since, ordered, output_is_known }
     }
 
     /// A part measured.
     pub fn measured(&mut self, now: Time, place: PowerPlace, value: Measured) {
-        self.measured.insert(place, Reading { value, at: now });
+        // Of a rail only its input says something here, and what tells the rest need not know it.
+        if place == PowerPlace::Supply || value.input.is_some() {
+            self.measured.insert(place, Reading { value, at: now });
+        }
     }
 
     /// Looks at everything. `ordered` is the supply's voltage while it is on.
     pub fn tick(&mut self, now: Time, ordered: Option<Volt>, faults: &mut Faults) {
         self.measured.retain(|_, r| now.since(r.at) <= AGE_MAX);
-        if self.ordered != ordered {
-            // What was measured before is no measurement of this order.
-            self.measured.remove(&PowerPlace::Supply);
-            self.ordered = ordered;
+        if self.ordered.map(|o| o.0) != ordered {
+            self.ordered = ordered.map(|v| (v, now));
         }
         self.follow_input(now, faults);
         self.follow_load(now, faults);
@@ -117,7 +126,12 @@ impl Power {
                 look(v.0 / least.0, format!("{v:.2} at the input, at least {least:.2} is needed"));
             }
         }
-        if let (Some(Measured { volt: Some(v), .. }), Some(ordered)) = (self.supply(), self.ordered) {
+        // A measurement from before it had settled is none of this order.
+        let of = |r: &Reading<Measured>| {
+            let settled = self.ordered.filter(|(_, at)| self.output_is_known && r.at.since(*at) >= SETTLE);
+            r.value.volt.zip(settled.map(|o| o.0)).filter(|(v, ordered)| v.0 >= ordered.0 * SAG_LEAST)
+        };
+        if let Some((v, ordered)) = self.measured.get(&PowerPlace::Supply).and_then(of) {
             look(v.0 / (ordered.0 * SAG_PART), format!("{v:.2} at the output, {ordered:.2} was ordered"));
         }
         worst
@@ -182,7 +196,7 @@ impl Power {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::LIMITS;
+    use crate::testing::{LIMITS, PRODUCT};
     use model::{Ampere, Care, Celsius, Watt};
 
     struct Bench(Power, Faults);
@@ -190,7 +204,7 @@ mod tests {
     impl Bench {
         fn new() -> Bench {
             let care = Care { input_min: Some(Volt(200.0)), ..Care::USUAL };
-            Bench(Power::new(Limits { care, ..LIMITS }), Faults::default())
+            Bench(Power::new(&PRODUCT, Limits { care, ..LIMITS }), Faults::default())
         }
         fn at(&mut self, second: u64, measured: Measured) -> Draw {
             let now = Time::from_secs(second);
@@ -243,13 +257,14 @@ mod tests {
             b.0.tick(now, Some(Volt(ordered)), &mut b.1);
             b.0.draw()
         };
-        assert_eq!(tick(0, Some(13.9), 14.0), FULL);
-        assert_eq!(tick(1, Some(13.0), 14.0), LEAST);
-        assert_eq!(tick(2, None, 13.0), FULL, "of another order");
-        assert_eq!(tick(3, Some(12.0), 13.0), LEAST);
-        assert_eq!(tick(4, Some(13.0), 13.0), FULL);
-        assert_eq!(tick(5, Some(12.1), 13.0), LEAST);
-        assert_eq!(tick(40, None, 13.0), FULL, "too old to say anything");
+        assert_eq!(tick(0, Some(11.0), 14.0), FULL, "it rises");
+        assert_eq!(tick(15, Some(13.9), 14.0), FULL);
+        assert_eq!(tick(16, Some(13.1), 14.0), LEAST);
+        assert_eq!(tick(17, Some(0.0), 14.0), FULL, "no measurement");
+        assert_eq!(tick(18, Some(13.1), 14.0), LEAST);
+        assert_eq!(tick(19, Some(13.1), 13.0), FULL, "as ordered");
+        assert_eq!(tick(40, Some(12.1), 13.0), LEAST);
+        assert_eq!(tick(71, None, 13.0), FULL, "too old to say anything");
     }
 
     #[test]

@@ -7,7 +7,7 @@
 //! ```
 //! Not here: which voltage is safe, and what a failure means (`control`).
 
-use control::Fact;
+use control::{BoardPart, Fact};
 use hwdrivers::bus::{Gpio, I2c};
 use hwdrivers::power::{Event, Measured, Order, Power, PowerError};
 use model::{ChainId, GpioLine, Time, Volt};
@@ -122,7 +122,7 @@ impl Rail {
 }
 
 fn identity(chain: ChainId, value: Result<String, String>) -> Fact {
-    Fact::Identity { chain, part: "regulator", value }
+    Fact::Identity { chain, part: BoardPart::Regulator, value }
 }
 
 /// What a regulator says.
