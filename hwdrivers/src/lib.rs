@@ -3,6 +3,9 @@
 
 pub mod bus;
 pub mod chip;
+pub mod eeprom;
 pub mod fan;
+pub mod input;
+pub mod light;
 pub mod power;
 pub mod sensor;

@@ -1,11 +1,13 @@
-//! The serving end of `hwdrivers::bus::socket`: the I²C bus and the GPIO lines of a simulated machine for other processes.
+//! The serving end of `hwdrivers::bus::socket`: I²C bus, GPIO lines and PWM outputs of a simulated machine for other
+//! processes.
 //!
 //! A client that breaks the form, or sends on without reading its answers, loses its connection; nobody else notices. It never
 //! blocks. Not here: the form itself, and what sits on the bus.
 
 use crate::socket_file::{SocketFile, SocketFileError};
-use hwdrivers::bus::socket::{BODY_LIMIT, Piece, Reply, Request, take_body};
-use hwdrivers::bus::{BusError, Gpio, I2c, Message};
+use hwdrivers::bus::socket::{BODY_LIMIT, FULL_DUTY, Piece, Reply, Request, take_body};
+use hwdrivers::bus::{BusError, Gpio, I2c, Message, Pwm};
+use model::Percent;
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
@@ -51,20 +53,20 @@ impl BenchSocket {
     }
 
     /// Takes in who came, answers what was asked, lets go who left or broke the form.
-    pub fn turn(&mut self, i2c: &mut dyn I2c, gpio: &mut dyn Gpio) {
+    pub fn turn(&mut self, i2c: &mut dyn I2c, gpio: &mut dyn Gpio, pwm: &mut dyn Pwm) {
         while let Ok((stream, _)) = self.file.listener().accept() {
             // One too many is closed at once: it shall not wait in the dark.
             if self.clients.len() < CLIENTS_LIMIT && stream.set_nonblocking(true).is_ok() {
                 self.clients.push(Client { stream, arrived: Vec::new(), answers: Vec::new() });
             }
         }
-        self.clients.retain_mut(|c| c.turn(i2c, gpio).is_ok());
+        self.clients.retain_mut(|c| c.turn(i2c, gpio, pwm).is_ok());
     }
 }
 
 impl Client {
     /// An error ends the connection.
-    fn turn(&mut self, i2c: &mut dyn I2c, gpio: &mut dyn Gpio) -> io::Result<()> {
+    fn turn(&mut self, i2c: &mut dyn I2c, gpio: &mut dyn Gpio, pwm: &mut dyn Pwm) -> io::Result<()> {
         let wrong = |e| io::Error::new(ErrorKind::InvalidData, e);
         let mut buffer = [0; BODY_LIMIT];
         match self.stream.read(&mut buffer) {
@@ -74,7 +76,7 @@ impl Client {
             Err(e) => return Err(e),
         }
         while let Some(body) = take_body(&mut self.arrived).map_err(wrong)? {
-            let reply = answer(Request::from_body(&body).map_err(wrong)?, i2c, gpio);
+            let reply = answer(Request::from_body(&body).map_err(wrong)?, i2c, gpio, pwm);
             self.answers.extend(reply.to_frame().map_err(wrong)?);
             if self.answers.len() > ANSWERS_LIMIT {
                 return Err(ErrorKind::QuotaExceeded.into());
@@ -91,14 +93,18 @@ impl Client {
     }
 }
 
-fn answer(request: Request, i2c: &mut dyn I2c, gpio: &mut dyn Gpio) -> Reply {
+fn answer(request: Request, i2c: &mut dyn I2c, gpio: &mut dyn Gpio, pwm: &mut dyn Pwm) -> Reply {
     let outcome = match request {
         Request::Transfer { address, pieces } => transfer(address, &pieces, i2c),
-        Request::Set { line, .. } | Request::Get { line } if line >= LINES => {
+        Request::Set { line, .. } | Request::Get { line } | Request::Edges { line } if line >= LINES => {
             return Reply::Failed(format!("there are {LINES} lines"));
         }
         Request::Set { line, high } => gpio.set(line, high).map(|()| Vec::new()),
         Request::Get { line } => gpio.get(line).map(|high| vec![u8::from(high)]),
+        Request::Edges { line } => gpio.edges(line).map(|count| count.to_le_bytes().to_vec()),
+        Request::Duty { channel, millionths } => {
+            pwm.set(channel, Percent(f64::from(millionths) * 100.0 / f64::from(FULL_DUTY))).map(|()| Vec::new())
+        }
     };
     match outcome {
         Ok(bytes) => Reply::Done(bytes),

@@ -6,12 +6,14 @@
 use crate::SimChain;
 use crate::fitted::{self, Fitted, Fitting, HUNG_ADDRESS, Hung, Spot};
 use crate::heat::{Air, BoardHeat, Load, Physics, STEP};
+use crate::parts::pwm_fans::PwmFans;
 use crate::parts::vid::Vid;
 use crate::strain;
-use hwdrivers::bus::{BusError, Gpio, I2c, Message, Uart};
+use hwdrivers::bus::{BusError, Gpio, I2c, Message, NoPwm, Pwm, Uart};
 use hwdrivers::chip::Scale;
 use model::{
-    Ampere, Baud, Celsius, Megahertz, Percent, Product, RegulatorPart, Rpm, SensorPart, SensorPlace, SupplyPart, Time, Volt, Watt,
+    Ampere, Baud, Celsius, FanPart, Megahertz, Percent, Product, RegulatorPart, Rpm, SensorPart, SensorPlace, SupplyPart, Time,
+    Volt, Watt,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -41,6 +43,8 @@ pub struct World {
     step_at: Time,
     boards: Vec<SimBoard>,
     parts: BTreeMap<u8, Fitting>,
+    /// Fans on outputs of the control board.
+    pwm_fans: Option<PwmFans>,
     /// What they measure where.
     spots: Vec<Spot>,
     /// Parts that do not answer.
@@ -61,6 +65,8 @@ pub struct Buses {
     pub i2c: Box<dyn I2c>,
     /// Reset, plug and supply lines.
     pub gpio: Box<dyn Gpio>,
+    /// The control board's PWM outputs.
+    pub pwm: Box<dyn Pwm>,
     /// The chains' lines, chain 0 first.
     pub uarts: Vec<Box<dyn Uart>>,
 }
@@ -101,6 +107,7 @@ impl World {
             step_at: Time::ZERO + STEP,
             boards,
             parts: fitted::fit(product),
+            pwm_fans: if let FanPart::Pwm(data) = product.fan { Some(PwmFans::new(data)) } else { None },
             spots: fitted::spots(product),
             silent: BTreeSet::new(),
             read_at: BTreeMap::new(),
@@ -126,7 +133,9 @@ impl World {
             self.step_at = self.step_at + STEP;
             self.wire();
             let controller = self.product.fan.address().and_then(|a| self.parts.get(&a)).map(|f| &f.part);
-            self.air.step(|fan| controller.and_then(|c| c.duty(fan)).unwrap_or(Percent(0.0)));
+            let outputs = self.pwm_fans.as_ref();
+            let duty = |fan| controller.and_then(|c| c.duty(fan)).or_else(|| outputs.map(|f| f.duty(fan)));
+            self.air.step(|fan| duty(fan).unwrap_or(Percent(0.0)));
             for b in &mut self.boards {
                 let load = Load { chips: b.chips, clock: b.chain.clock(), rail: b.rail, hashing: b.chain.hashing() };
                 b.heat.step(&self.physics, &load, &self.air);
@@ -174,6 +183,9 @@ impl World {
     /// What the slowest driven fan is told; `None` while the fan controller does not answer.
     #[must_use]
     pub fn duty(&self) -> Option<Percent> {
+        if let Some(f) = &self.pwm_fans {
+            return (0..usize::from(self.product.fans)).map(|fan| f.duty(fan)).reduce(|a, b| if b < a { b } else { a });
+        }
         let address = self.product.fan.address().filter(|a| self.bus_plugged && !self.silent.contains(a))?;
         let controller = &self.parts.get(&address)?.part;
         (0..usize::from(self.product.fans)).filter_map(|fan| controller.duty(fan)).reduce(|a, b| if b < a { b } else { a })
@@ -341,6 +353,9 @@ impl World {
 
     /// Lets sensors and tachs feel what is.
     fn feel(&mut self) {
+        if let Some(f) = &mut self.pwm_fans {
+            self.air.speeds.iter().enumerate().for_each(|(fan, speed)| f.turn(self.now, fan, *speed));
+        }
         for spot in &self.spots {
             let heat = &self.boards[spot.board].heat;
             let truth = match spot.place {
@@ -376,6 +391,16 @@ impl World {
             }
         }
         self.lines.get(&line).copied().unwrap_or_else(|| self.pull(line))
+    }
+
+    /// How often a line fell: a tach's pulses. No other line has any.
+    pub(crate) fn edges(&self, line: u32) -> u64 {
+        self.pwm_fans.as_ref().and_then(|f| f.edges(self.now, line)).unwrap_or(0)
+    }
+
+    /// Drives a PWM output; `false` where there is none.
+    pub(crate) fn drive_pwm(&mut self, channel: u32, duty: Percent) -> bool {
+        self.pwm_fans.as_mut().is_some_and(|f| f.set(channel, duty))
     }
 
     /// Drives a line.
@@ -438,6 +463,7 @@ pub fn buses(world: &Arc<Mutex<World>>) -> Buses {
     Buses {
         i2c: Box::new(SimBus(Arc::clone(world))),
         gpio: Box::new(SimGpio(Arc::clone(world))),
+        pwm: Box::new(SimPwm(Arc::clone(world))),
         uarts: (0..chains).map(uart).collect(),
     }
 }
@@ -465,6 +491,18 @@ impl Gpio for SimGpio {
 
     fn get(&mut self, line: u32) -> Result<bool, BusError> {
         Ok(lock(&self.0).line(line))
+    }
+
+    fn edges(&mut self, line: u32) -> Result<u64, BusError> {
+        Ok(lock(&self.0).edges(line))
+    }
+}
+
+struct SimPwm(Arc<Mutex<World>>);
+
+impl Pwm for SimPwm {
+    fn set(&mut self, channel: u32, duty: Percent) -> Result<(), BusError> {
+        if lock(&self.0).drive_pwm(channel, duty) { Ok(()) } else { NoPwm.set(channel, duty) }
     }
 }
 

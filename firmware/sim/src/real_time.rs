@@ -111,7 +111,7 @@ impl RealTime {
                 line.turn(&mut world)?;
             }
         }
-        self.socket.turn(&mut *self.buses.i2c, &mut *self.buses.gpio);
+        self.socket.turn(&mut *self.buses.i2c, &mut *self.buses.gpio, &mut *self.buses.pwm);
         Ok(())
     }
 

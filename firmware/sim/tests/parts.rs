@@ -1,14 +1,25 @@
 //! The real drivers of sensors, meters and fan controllers on the simulated parts, one part on a bus of its own. What a driver and
 //! its part both got wrong is not found here: the rows of datasheets are tested on either side.
 
-use hwdrivers::bus::{BusError, I2c, Message};
+use hwdrivers::bus::socket::{SocketGpio, SocketPwm};
+use hwdrivers::bus::{BusError, Gpio, I2c, Message, NoPwm, Pwm};
+use hwdrivers::eeprom::at24c02::At24c02;
+use hwdrivers::eeprom::identity::{Identity, Match};
+use hwdrivers::fan::pwm::BoardFans;
 use hwdrivers::fan::{Fans, emc2101, emc2103, emc2305};
+use hwdrivers::input::button::{Button, Press};
+use hwdrivers::input::plug::Plug;
 use hwdrivers::sensor::ina260::Ina260;
 use hwdrivers::sensor::tmp75::{Model, Tmp75};
 use hwdrivers::sensor::tmp451::{Family, Tmp451};
 use hwdrivers::sensor::{Sensor, SensorError};
-use model::{Ampere, Celsius, Diode, DiodeTune, FanId, Percent, Rpm, Time, Volt};
+use model::{Ampere, Celsius, Diode, DiodeTune, FanId, FanPart, GpioLine, Percent, Product, PwmFans, Rpm, Time, Volt};
+use sim::bench_socket::BenchSocket;
 use sim::parts::{self, Target};
+use sim::real_time::SCALE;
+use sim::{World, buses, lock};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 /// A bus with one part.
 struct Bus<T> {
@@ -24,7 +35,7 @@ impl<T: Target> Bus<T> {
 
     /// A second passes.
     fn wait(&mut self) {
-        self.now = self.now + std::time::Duration::from_secs(1);
+        self.now = self.now + Duration::from_secs(1);
     }
 }
 
@@ -167,4 +178,132 @@ fn a_meter_reads_volts_amperes_and_watts() {
     bus.part.ampere = Ampere(-0.5);
     assert!(near(meter.read(&mut bus).expect("answers").ampere.expect("amperes").0, -0.5));
     assert!(meter.identify(&mut bus).expect("answers"));
+}
+
+/// As on a BCB100: a low output turns the fans, and two share it.
+const BOARD_FANS: PwmFans = PwmFans { channels: &[0, 1], inverted: true, tachs: &[5, 90, 3, 6], pulses: 2 };
+
+fn world_with_board_fans() -> Arc<Mutex<World>> {
+    let product = Product { fan: FanPart::Pwm(BOARD_FANS), ..board::antminer_s19jpro::PRODUCT };
+    Arc::new(Mutex::new(World::new(&product, 1, SCALE)))
+}
+
+fn pass(world: &Mutex<World>, seconds: u64) -> Time {
+    let mut world = lock(world);
+    let to = world.now() + Duration::from_secs(seconds);
+    world.advance(to);
+    to
+}
+
+fn turn_and_count(world: &Mutex<World>, pwm: &mut dyn Pwm, gpio: &mut dyn Gpio) {
+    let mut fans = BoardFans::new(BOARD_FANS);
+    fans.set_duty(pwm, Percent(50.0)).expect("outputs");
+    assert_eq!(lock(world).duty(), Some(Percent(50.0)));
+    let now = pass(world, 30);
+    assert_eq!(fans.rpm(gpio, now, FanId(1)).expect("a line"), None, "nothing to compare with");
+    lock(world).stick_fan(2, true);
+    for seconds in [20, 2] {
+        let now = pass(world, seconds);
+        for fan in 0..4 {
+            let rpm = fans.rpm(gpio, now, FanId(fan)).expect("a line");
+            let true_value = lock(world).fan_speeds()[usize::from(fan)].0;
+            if seconds == 2 {
+                assert!((rpm.expect("turns").0 - true_value).abs() < 31.0, "fan {fan}: {rpm:?} of {true_value}");
+            }
+        }
+    }
+    assert_eq!(gpio.edges(77).expect("a line"), 0, "no tach");
+    assert!(pwm.set(2, Percent(1.0)).is_err());
+}
+
+#[test]
+fn fans_of_the_control_board_are_turned_by_outputs_and_counted_on_lines() {
+    let world = world_with_board_fans();
+    assert_eq!(lock(&world).duty(), Some(Percent(100.0)), "an output that floats");
+    let mut b = buses(&world);
+    turn_and_count(&world, &mut *b.pwm, &mut *b.gpio);
+}
+
+#[test]
+fn outputs_and_edges_pass_through_the_socket() {
+    let world = world_with_board_fans();
+    let path = std::env::temp_dir().join(format!("otedama-parts-{}.sock", std::process::id()));
+    let mut server = BenchSocket::open(&path).expect("listens");
+    let mut b = buses(&world);
+    let done = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let end = Arc::clone(&done);
+    let serving = std::thread::spawn(move || {
+        while !end.load(std::sync::atomic::Ordering::Relaxed) {
+            server.turn(&mut *b.i2c, &mut *b.gpio, &mut *b.pwm);
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    });
+    let (mut pwm, mut gpio) = (SocketPwm::open(&path).expect("connects"), SocketGpio::open(&path).expect("connects"));
+    turn_and_count(&world, &mut pwm, &mut gpio);
+    assert!(pwm.set(0, Percent(f64::NAN)).is_err());
+    assert!(gpio.edges(5000).is_err(), "beyond its lines");
+    done.store(true, std::sync::atomic::Ordering::Relaxed);
+    serving.join().expect("served");
+}
+
+#[test]
+fn a_machine_without_outputs_says_so() {
+    let world = Arc::new(Mutex::new(World::new(&board::antminer_s19jpro::PRODUCT, 1, SCALE)));
+    assert!(buses(&world).pwm.set(0, Percent(50.0)).is_err());
+    assert!(NoPwm.set(0, Percent(50.0)).is_err());
+}
+
+#[test]
+fn an_eeprom_is_read_whole_told_apart_and_never_written() {
+    let mut own = parts::at24c02::At24c02::holding(b"\x04\x11\x00BHB42601");
+    own.contents[255] = 0x5a;
+    for (part, identity, fits) in [
+        (own, Identity::Named("BHB42601".to_owned()), Match::Fits),
+        (parts::at24c02::At24c02::holding(&[0x05, 0x11]), Identity::Family("BHB56902"), Match::Other),
+        (parts::at24c02::At24c02::new(), Identity::Blank, Match::Unsaid),
+    ] {
+        let mut bus = Bus::new(0x50, part);
+        let contents = At24c02::new(0x50).read(&mut bus).expect("answers");
+        assert_eq!(contents, bus.part.contents);
+        assert_eq!(Identity::of(&contents), identity);
+        assert_eq!(identity.fits(board::antminer_s19jpro::PRODUCT.hashboards[0].name), fits);
+        assert_eq!(bus.part.written, 0);
+    }
+}
+
+/// A line that a contact pulls low.
+struct ContactLine {
+    contact: parts::contact::Contact,
+    now: Time,
+}
+
+impl Gpio for ContactLine {
+    fn set(&mut self, _line: u32, _high: bool) -> Result<(), BusError> {
+        Err(BusError::Gone)
+    }
+    fn get(&mut self, _line: u32) -> Result<bool, BusError> {
+        Ok(!self.contact.is_closed(self.now))
+    }
+}
+
+#[test]
+fn contacts_that_bounce_are_one_press_and_one_plug() {
+    let contact = |closed| parts::contact::Contact::new(closed, 4);
+    let mut button_line = ContactLine { contact: contact(false), now: Time::ZERO };
+    let mut plug_line = ContactLine { contact: contact(true), now: Time::ZERO };
+    let (mut button, mut plug) = (Button::new(GpioLine::low(445)), Plug::new(GpioLine::low(48)));
+    let (mut presses, mut plugs) = (Vec::new(), Vec::new());
+    for millis in 0..12_000 {
+        let now = Time::from_millis(millis);
+        (button_line.now, plug_line.now) = (now, now);
+        button_line.contact.set(now, (1000..1200).contains(&millis) || (4000..9000).contains(&millis));
+        plug_line.contact.set(now, !(2000..6000).contains(&millis));
+        presses.extend(button.turn(now, &mut button_line).expect("a line"));
+        let plugged = plug.read(now, &mut plug_line).expect("a line");
+        if plugs.last() != Some(&plugged) {
+            plugs.push(plugged);
+        }
+    }
+    assert_eq!(presses, [Press::Short, Press::Held]);
+    assert_eq!(plugs, [true, false, true]);
 }

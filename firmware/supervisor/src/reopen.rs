@@ -217,6 +217,9 @@ impl Gpio for Lines {
     fn get(&mut self, line: u32) -> Result<bool, BusError> {
         self.with(|gpio| gpio.get(line))
     }
+    fn edges(&mut self, line: u32) -> Result<u64, BusError> {
+        self.with(|gpio| gpio.edges(line))
+    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! `otedama init` with a real child, killed by SIGKILL and stopped by SIGSTOP, and a real bus behind a socket: what a machine's
 //! lines and fans are told when the program that owned them is dead or hangs.
 
-use hwdrivers::bus::{BusError, Gpio, I2c, Message};
+use hwdrivers::bus::{BusError, Gpio, I2c, Message, NoPwm};
 use sim::bench_socket::BenchSocket;
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
@@ -85,7 +85,7 @@ impl Machine {
         let (mut i2c, mut gpio, stop) = (bench.clone(), bench.clone(), Arc::clone(&end));
         std::thread::spawn(move || {
             while !stop.load(Ordering::Relaxed) {
-                server.turn(&mut i2c, &mut gpio);
+                server.turn(&mut i2c, &mut gpio, &mut NoPwm);
                 std::thread::sleep(Duration::from_millis(1));
             }
         });

@@ -4,6 +4,7 @@
 pub mod gpio;
 pub mod i2c;
 pub mod open;
+pub mod pwm;
 #[cfg(test)]
 pub(crate) mod record;
 pub mod socket;
@@ -12,7 +13,7 @@ pub mod tty;
 pub mod usb;
 pub mod usb_control;
 
-use model::Baud;
+use model::{Baud, Percent};
 
 /// Why a bus operation failed. The caller adds what it was for.
 #[derive(Debug, thiserror::Error)]
@@ -103,6 +104,33 @@ pub trait Gpio: Send {
     /// # Errors
     /// As for [`Gpio::set`].
     fn get(&mut self, line: u32) -> Result<bool, BusError>;
+    /// How often a line fell since it was first asked for here; a tach's pulses. A line that is asked for too rarely loses
+    /// nothing. The count starts anew where the lines were opened anew.
+    ///
+    /// # Errors
+    /// As for [`Gpio::set`], and where these lines count nothing.
+    fn edges(&mut self, line: u32) -> Result<u64, BusError> {
+        Err(BusError::Os { attempt: format!("count edges of GPIO line {line}"), source: std::io::ErrorKind::Unsupported.into() })
+    }
+}
+
+/// The outputs of a PWM chip, by their channel.
+pub trait Pwm: Send {
+    /// Gives an output this duty: the part of the time that it is high.
+    ///
+    /// # Errors
+    /// There is no such channel, the duty is no number, or the chip is gone.
+    fn set(&mut self, channel: u32, duty: Percent) -> Result<(), BusError>;
+}
+
+/// For machines without PWM outputs.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoPwm;
+
+impl Pwm for NoPwm {
+    fn set(&mut self, channel: u32, _duty: Percent) -> Result<(), BusError> {
+        Err(BusError::Os { attempt: format!("drive PWM output {channel}"), source: std::io::ErrorKind::NotFound.into() })
+    }
 }
 
 /// When an SPI device reads and writes its lines, by polarity and phase of the clock.

@@ -4,11 +4,13 @@
 
 use super::gpio::LinuxGpio;
 use super::i2c::LinuxI2c;
-use super::socket::{SocketGpio, SocketI2c};
+use super::pwm::LinuxPwm;
+use super::socket::{SocketGpio, SocketI2c, SocketPwm};
 use super::usb_control::Handle;
-use super::{BusError, Gpio, I2c};
+use super::{BusError, Gpio, I2c, Pwm};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
+use std::time::Duration;
 
 /// Opens the I²C bus at this path.
 ///
@@ -31,6 +33,17 @@ pub fn gpio(path: &Path) -> Result<Box<dyn Gpio>, BusError> {
         Kind::Socket => Box::new(SocketGpio::open(path)?),
         Kind::Tty => Box::new(Handle::open(path)?),
         Kind::Device => Box::new(LinuxGpio::open(path)?),
+    })
+}
+
+/// Opens the PWM outputs at this path, a chip's folder in sysfs or a simulation's socket; a real one gets this period.
+///
+/// # Errors
+/// As for [`i2c`].
+pub fn pwm(path: &Path, period: Duration) -> Result<Box<dyn Pwm>, BusError> {
+    Ok(match kind(path) {
+        Kind::Socket => Box::new(SocketPwm::open(path)?),
+        Kind::Tty | Kind::Device => Box::new(LinuxPwm::open(path, period)?),
     })
 }
 

@@ -1,4 +1,4 @@
-//! An I²C bus and GPIO lines behind a Unix socket: how a firmware reaches a simulated machine in another process, or in QEMU.
+//! An I²C bus, GPIO lines and PWM outputs behind a Unix socket: how a firmware reaches a simulated machine in another process, or in QEMU.
 //!
 //! Each request is answered by one reply, in turn. A frame is its length (u16) and that many bytes; numbers are little endian.
 //!
@@ -6,14 +6,17 @@
 //! request  1 transfer  address u8, count u8, then each message: 0 write, length u16, bytes | 1 read, length u16
 //!          2 set       line u32, level u8 (0 or 1)
 //!          3 get       line u32
-//! reply    0 done      what was read, message after message; of a get the level, of a set nothing
+//!          4 edges     line u32
+//!          5 duty      channel u32, millionths of the time u32
+//! reply    0 done      what was read, message after message; of a get the level, of edges their count u64, else nothing
 //!          1 nack      nothing
 //!          2 failed    why, UTF-8
 //! ```
 //!
 //! Both ends use the words below, so that the form is written once. Not here: the serving end, and what sits on the bus.
 
-use super::{BusError, Gpio, I2c, Message};
+use super::{BusError, Gpio, I2c, Message, Pwm};
+use model::Percent;
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -25,6 +28,8 @@ pub const BODY_LIMIT: usize = 4096;
 pub const MESSAGES_LIMIT: usize = 42;
 /// Most bytes that a transfer reads: they come back in one reply.
 pub const READ_LIMIT: usize = BODY_LIMIT - 1;
+/// A duty that is full.
+pub const FULL_DUTY: u32 = 1_000_000;
 /// Longest text of a refusal.
 const WHY_LIMIT: usize = 512;
 /// Longest wait for the other end. It answers within milliseconds; a bus that hangs must not hang its owner.
@@ -67,6 +72,18 @@ pub enum Request {
     Get {
         /// Its offset.
         line: u32,
+    },
+    /// Count a line's edges.
+    Edges {
+        /// Its offset.
+        line: u32,
+    },
+    /// Give a PWM output a duty.
+    Duty {
+        /// Its channel.
+        channel: u32,
+        /// Of [`FULL_DUTY`].
+        millionths: u32,
     },
 }
 
@@ -111,6 +128,18 @@ impl Request {
                 body.push(3);
                 body.extend(line.to_le_bytes());
             }
+            Request::Edges { line } => {
+                body.push(4);
+                body.extend(line.to_le_bytes());
+            }
+            Request::Duty { channel, millionths } => {
+                if *millionths > FULL_DUTY {
+                    return Err(TOO_FULL);
+                }
+                body.push(5);
+                body.extend(channel.to_le_bytes());
+                body.extend(millionths.to_le_bytes());
+            }
         }
         frame(&body)
     }
@@ -152,6 +181,14 @@ impl Request {
                 }
             }
             [3] => Request::Get { line: u32::from_le_bytes(take(&mut rest)?) },
+            [4] => Request::Edges { line: u32::from_le_bytes(take(&mut rest)?) },
+            [5] => {
+                let (channel, millionths) = (u32::from_le_bytes(take(&mut rest)?), u32::from_le_bytes(take(&mut rest)?));
+                if millionths > FULL_DUTY {
+                    return Err(TOO_FULL);
+                }
+                Request::Duty { channel, millionths }
+            }
             _ => return Err(WireError("an unknown request")),
         };
         if rest.is_empty() { Ok(request) } else { Err(WireError("bytes behind the end of a request")) }
@@ -205,6 +242,7 @@ pub fn take_body(arrived: &mut Vec<u8>) -> Result<Option<Vec<u8>>, WireError> {
 
 const SHORT: WireError = WireError("it ends too early");
 const TOO_LONG: WireError = WireError("it is too long");
+const TOO_FULL: WireError = WireError("a duty of more than all the time");
 const TOO_MANY: WireError = WireError("too many messages at once");
 
 fn body_length(head: [u8; HEAD]) -> Result<usize, WireError> {
@@ -352,6 +390,40 @@ impl Gpio for SocketGpio {
             _ => Err(BusError::Os { attempt: attempt(), source: bad(WireError("not the answer of a get")) }),
         }
     }
+
+    fn edges(&mut self, line: u32) -> Result<u64, BusError> {
+        let attempt = || format!("count edges of GPIO line {line}");
+        let Reply::Done(bytes) = self.0.ask(&Request::Edges { line }, &attempt)? else { return Err(BusError::Gone) };
+        let count = <[u8; 8]>::try_from(&bytes[..]).map(u64::from_le_bytes);
+        count.map_err(|_| BusError::Os { attempt: attempt(), source: bad(WireError("not a count of edges")) })
+    }
+}
+
+/// PWM outputs behind a socket.
+pub struct SocketPwm(Client);
+
+impl SocketPwm {
+    /// Connects to a socket.
+    ///
+    /// # Errors
+    /// Nobody listens there.
+    pub fn open(path: &Path) -> Result<SocketPwm, BusError> {
+        Client::open(path).map(SocketPwm)
+    }
+}
+
+impl Pwm for SocketPwm {
+    fn set(&mut self, channel: u32, duty: Percent) -> Result<(), BusError> {
+        let attempt = || format!("drive PWM output {channel}");
+        if duty.0.is_nan() {
+            return Err(BusError::Os { attempt: attempt(), source: io::ErrorKind::InvalidInput.into() });
+        }
+        let millionths = ((duty.0 / 100.0).clamp(0.0, 1.0) * f64::from(FULL_DUTY)).round() as u32;
+        match self.0.ask(&Request::Duty { channel, millionths }, &attempt)? {
+            Reply::Done(bytes) if bytes.is_empty() => Ok(()),
+            _ => Err(BusError::Os { attempt: attempt(), source: bad(WireError("not the answer of a duty")) }),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -374,7 +446,8 @@ mod tests {
         assert!(transfer(vec![Piece::Read(READ_LIMIT)]).to_frame().is_ok());
         assert!(Reply::Done(vec![0; READ_LIMIT]).to_frame().is_ok());
         assert_eq!(Reply::Done(vec![0; READ_LIMIT + 1]).to_frame(), Err(TOO_LONG));
-        let rows: [&[u8]; 8] = [
+        assert_eq!(Request::Duty { channel: 0, millionths: FULL_DUTY + 1 }.to_frame(), Err(TOO_FULL));
+        let rows: [&[u8]; 10] = [
             &[],
             &[9],
             &[1, 0x80, 0],
@@ -383,6 +456,8 @@ mod tests {
             &[2, 0, 0, 0, 0, 2],
             &[3, 0],
             &[3, 0, 0, 0, 0, 0],
+            &[4, 0],
+            &[5, 0, 0, 0, 0, 0x41, 0x42, 0x0f, 0],
         ];
         for body in rows {
             assert!(Request::from_body(body).is_err(), "{body:?}");
@@ -420,6 +495,8 @@ mod tests {
             (0u8..0x80, prop::collection::vec(piece, 0..40)).prop_map(|(address, pieces)| Request::Transfer { address, pieces }),
             (any::<u32>(), any::<bool>()).prop_map(|(line, high)| Request::Set { line, high }),
             any::<u32>().prop_map(|line| Request::Get { line }),
+            any::<u32>().prop_map(|line| Request::Edges { line }),
+            (any::<u32>(), 0..=FULL_DUTY).prop_map(|(channel, millionths)| Request::Duty { channel, millionths }),
         ]
     }
 

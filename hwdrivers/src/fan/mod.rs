@@ -3,6 +3,7 @@
 pub mod emc2101;
 pub mod emc2103;
 pub mod emc2305;
+pub mod pwm;
 
 use crate::bus::{BusError, I2c};
 use model::{FanId, FanPart, Percent, Rpm};

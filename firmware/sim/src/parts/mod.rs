@@ -4,6 +4,8 @@
 //! asks it for its outputs (a duty, a voltage). Written from datasheets and captures, not from the drivers. Not here: heat.
 
 pub mod apw;
+pub mod at24c02;
+pub mod contact;
 pub mod ds4432u;
 pub mod dspic;
 pub mod emc2101;
@@ -11,6 +13,7 @@ pub mod emc2103;
 pub mod emc2305;
 pub mod ina260;
 pub mod pic16;
+pub mod pwm_fans;
 pub mod tmp451;
 pub mod tmp75;
 pub mod tps546;
