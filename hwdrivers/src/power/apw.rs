@@ -1,6 +1,7 @@
-//! Bitmain's APW9 and APW12 supplies. Four dialects are reported (asic.md A11), and one address: which one a supply speaks is found
-//! by reading alone, and so is its kind, which says how it turns a number into a voltage. One that speaks none of them, or is of
-//! a kind that the product is not sold with, is told nothing. Not here: the line that switches it on, and which voltage is safe.
+//! Bitmain's APW9 and APW12 supplies. Four dialects are reported (asic.md A11), and one address: which one a supply speaks is
+//! found by reading alone, and so is its kind, which says how it turns a number into a voltage. One that speaks none of them, or
+//! is of a kind that the product is not sold with, is told nothing. Not here: the line that switches it on, and which voltage is
+//! safe.
 //!
 //! Never sent: commands 04 and 05, which on some of its programs write calibration, and 06 and 86, which set and write as well.
 
@@ -42,10 +43,10 @@ struct Dialect {
     wide: usize,
 }
 
-/// Probed in this order. Packets: HS19, HS-RE and a protocol description for S17 supplies \[2\]. The same through register 0: HS19
-/// \[1\]. The one of S17 days, slow and with every byte of a change coming back, and a sum of one byte: DCENT \[1\]; that the answers
-/// of the former are framed as its requests is inferred \[?\]. It stands before the latter because its shorter frames are nothing to
-/// that one, while the other way round half a frame would be left lying in the supply.
+/// Probed in this order. Packets: HS19, HS-RE and a protocol description for S17 supplies \[2\]. The same through register 0:
+/// HS19 \[1\]. The one of S17 days, slow and with every byte of a change coming back, and a sum of one byte: DCENT \[1\]; that
+/// the answers of the former are framed as its requests is inferred \[?\]. It stands before the latter because its shorter
+/// frames are nothing to that one, while the other way round half a frame would be left lying in the supply.
 const DIALECTS: [Dialect; 4] = [
     Dialect {
         name: "packets",
@@ -85,9 +86,9 @@ const DIALECTS: [Dialect; 4] = [
     },
 ];
 
-/// How kinds turn a step into a voltage: the step for 0 V, steps a volt, and the steps they take. 0x41 by the protocol description
-/// for S17 supplies, 0x71 and its limits by HS19, the others by HS21's test jig (DCENT) \[1\]. Kinds that are not here have no
-/// formula that anybody wrote down: 0xC1 is sold with S21 and takes another form of the command.
+/// How kinds turn a step into a voltage: the step for 0 V, steps a volt, and the steps they take. 0x41 by the protocol
+/// description for S17 supplies, 0x71 and its limits by HS19, the others by HS21's test jig (DCENT) \[1\]. Kinds that are not
+/// here have no formula that anybody wrote down: 0xC1 is sold with S21 and takes another form of the command.
 const STEPS: [(&[u8], f64, f64, f64, f64); 5] = [
     (&[0x41, 0x42], 21_360.0 * 253.0 / 7060.0, 1000.0 * 253.0 / 7060.0, 0.0, 255.0),
     (&[0x43], 933.240_365, 59.806_034, 0.0, 255.0),

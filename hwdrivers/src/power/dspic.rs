@@ -1,10 +1,10 @@
 //! The controller that regulates or switches the rail of S17 and S19 hashboards: a dsPIC33EP16GS202 or a PIC1704 at 0x20 + slot.
 //! Three framings are reported for it, and which one a board speaks is its data: length and 16-bit sum, one byte a write, as the
 //! maker's own programs have it \[2\]; the same without length and sum, where only the version is answered \[1\]; and registers
-//! for version, voltage, current, status and control \[1\], where the supply alone regulates, so that a voltage is not its business,
-//! and whose temperature is left out, for its source gives it in a unit that does not fit its byte.
-//! It cuts the rail some ten seconds behind the last heartbeat. Not here: who sends heartbeats, and which voltage is safe.
-//! Never sent: jump, reset, and whatever writes its flash.
+//! for version, voltage, current, status and control \[1\], where the supply alone regulates, so that a voltage is not its
+//! business, and whose temperature is left out, for its source gives it in a unit that does not fit its byte. It cuts the rail
+//! some ten seconds behind the last heartbeat. Not here: who sends heartbeats, and which voltage is safe. Never sent: jump,
+//! reset, and whatever writes its flash.
 
 use super::exchange::{Ask, Exchange, Heard, Pace, PowerError, Protocol, Request, TRIES, Wire, power_by_exchange};
 use super::{Event, Measured, Order};

@@ -1,6 +1,6 @@
 //! PIC16F1704 of S9 hashboards: `55 AA command data`, one byte a transfer. It regulates the board's rail from a fixed supply and
-//! cuts it when the host's heartbeat stops. Its parser does not look for a preamble within a broken one, as on hardware. Not here:
-//! its flash; that somebody tried to write or reset it is kept for tests to see.
+//! cuts it when the host's heartbeat stops. Its parser does not look for a preamble within a broken one, as on hardware. Not
+//! here: its flash; that somebody tried to write or reset it is kept for tests to see.
 
 use super::Target;
 use model::{Time, Volt};

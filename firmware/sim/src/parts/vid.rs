@@ -63,7 +63,8 @@ impl Vid {
         self.id
     }
 
-    /// What the board gives while it is on: the driver's table, in hundredths of a volt [?]. Without an id, the least: our choice.
+    /// What the board gives while it is on: the driver's table, in hundredths of a volt [?]. Without an id, the least: our
+    /// choice.
     #[must_use]
     pub fn output(&self) -> Volt {
         Volt(f64::from(1608 - 9 * u16::from(self.id.unwrap_or(31))) / 100.0)
