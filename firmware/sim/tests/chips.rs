@@ -3,9 +3,11 @@
 
 use hwdrivers::bus::{BusError, Uart};
 use hwdrivers::chip::bm13xx::chain::Chain;
-use hwdrivers::chip::{ChainDriver, ChainEvent, ChainTrouble, Scale, hashrate};
+use hwdrivers::chip::{ChainDriver, ChainEvent, ChainTrouble, Scale, WatchError, hashrate};
+use hwdrivers::sensor::tmp451::Family;
 use model::{Baud, Celsius, ChainId, ChainLayout, ChipModel, Hash, Header, JobId, Megahertz, Target, Time, Volt, Work, WorkId};
 use sim::SimChain;
+use sim::parts::{Diode, tmp451::Tmp451};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -222,4 +224,33 @@ fn another_boards_chips_are_named() {
     b.driver.start(b.now);
     b.pass(Duration::from_secs(3));
     assert_eq!(b.events, [ChainEvent::Trouble(ChainTrouble::ReplySize { expected: 11, found: 9 })]);
+}
+
+#[test]
+fn an_s9s_chip_is_read_through_its_neighbours() {
+    let layout = layout(ChipModel::Bm1387, 63, 21, 4);
+    let clock = Megahertz(650.0);
+    for (family, open) in [(Family::Tmp451, false), (Family::Tmp42x, false), (Family::Adt7461, false), (Family::Tmp451, true)] {
+        let mut b = Bench::new(layout, layout, 8.9, scale_of(layout, clock));
+        let mut sensor = Tmp451::new(family);
+        (sensor.local, sensor.remote[0]) = (Celsius(48.0), Celsius(63.0));
+        if open {
+            sensor.diode = Diode::Open;
+        }
+        b.line.chain().0.hang(61, 0x4c, Box::new(sensor));
+        b.start(clock);
+        b.pass(Duration::from_secs(20));
+        let told: Vec<_> =
+            b.events.iter().filter_map(|e| if let ChainEvent::Temperature(t) = e { Some(*t) } else { None }).collect();
+        assert!(told.len() >= 15, "{family:?}: {}", told.len());
+        for t in told {
+            match t {
+                Ok(t) => assert!(!open && (t.0 - 63.0).abs() <= 1.0, "{family:?}: {t}"),
+                Err(error) => assert!(open && error == WatchError::OpenCircuit, "{family:?}: {error}"),
+            }
+        }
+        let found = b.events.iter().filter(|e| matches!(e, ChainEvent::Found { .. })).count();
+        assert!(found > 100, "nonces and the sensor share the line: {found}");
+        assert_eq!(b.driver.counters().frame_errors, 0);
+    }
 }

@@ -204,13 +204,21 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn any_bytes_are_survived_and_a_frame_behind_silence_is_found(noise in proptest::collection::vec(0u8.., 0..300)) {
-            let mut decoder = Decoder::new(ReplySize::Long);
-            decoder.push(&noise);
-            while decoder.next_reply().is_some() {}
-            decoder.push(&[0; 11]);
-            let reply = Reply::Nonce { nonce: 7, excess: 0, id: 8, version: 9 };
-            decoder.push(&reply.to_bytes(ReplySize::Long));
-            proptest::prop_assert_eq!(std::iter::from_fn(|| decoder.next_reply()).last(), Some(reply));
+            for size in [ReplySize::Bare, ReplySize::Short, ReplySize::Long] {
+                let mut decoder = Decoder::new(size);
+                decoder.push(&noise);
+                while decoder.next_reply().is_some() {}
+                decoder.push(&[0; 11]);
+                let version = if size == ReplySize::Long { 9 } else { 0 };
+                let reply = Reply::Nonce { nonce: 7, excess: 0, id: 8, version };
+                decoder.push(&reply.to_bytes(size));
+                let last = std::iter::from_fn(|| decoder.next_reply()).last();
+                // Without a preamble noise and a frame's beginning may pass for one; the owner hashes what it is told.
+                if size != ReplySize::Bare {
+                    proptest::prop_assert_eq!(last, Some(reply));
+                }
+                proptest::prop_assert!(decoder.buffer.len() < size.bytes());
+            }
         }
     }
 }
