@@ -22,6 +22,7 @@ const HASHBOARDS: [Hashboard; 1] = [Hashboard {
     line: ChainLine::Uart,
     sensors: &SENSORS,
     regulator: RegulatorPart::Tps546 { address: 0x24 },
+    logic: None,
     enables: &[],
     // Line 0 of the board's own controller.
     reset: GpioLine::low(0),

@@ -19,6 +19,7 @@ const HASHBOARDS: [Hashboard; 1] = [Hashboard {
     line: ChainLine::Uart,
     sensors: &SENSORS,
     regulator: RegulatorPart::Ds4432u { address: 0x48 },
+    logic: None,
     enables: &[GpioLine::high(1)],
     // Line 0 of the board's own controller.
     reset: GpioLine::low(0),

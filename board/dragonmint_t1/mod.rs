@@ -21,6 +21,7 @@ const fn hashboard(c: u32) -> Hashboard {
         line: ChainLine::Spi,
         sensors: &SENSORS,
         regulator: RegulatorPart::VidPulses { line: 864 + c },
+        logic: None,
         enables: ENABLES[c as usize - 1],
         reset: GpioLine::low(855 + 2 * c),
         plug: Some(GpioLine::low(896 + c)),

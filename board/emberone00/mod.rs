@@ -19,6 +19,7 @@ const HASHBOARDS: [Hashboard; 1] = [Hashboard {
     line: ChainLine::Uart,
     sensors: &SENSORS,
     regulator: RegulatorPart::Fixed,
+    logic: None,
     enables: &[GpioLine::high(1), GpioLine::high(2)],
     // Line 0 of the board's own controller.
     reset: GpioLine::low(0),

@@ -46,7 +46,20 @@ pub mod wiring;
 use model::{ControlBoard, Product};
 
 /// Every product that can be bought and driven.
-pub const PRODUCTS: &[Product] = &[antminer_s19jpro::PRODUCT];
+pub const PRODUCTS: &[Product] = &[
+    antminer_s9::PRODUCT,
+    antminer_s17::PRODUCT,
+    antminer_s19jpro::PRODUCT,
+    antminer_s19pro::PRODUCT,
+    antminer_s19xp::PRODUCT,
+    antminer_s21::PRODUCT,
+    antminer_s21pro::PRODUCT,
+    bitaxe_max::PRODUCT,
+    bitaxe_ultra::PRODUCT,
+    bitaxe_supra::PRODUCT,
+    bitaxe_gamma::PRODUCT,
+    emberone00::PRODUCT,
+];
 
 /// Every control board that an image can be made for.
 pub const CONTROL_BOARDS: &[ControlBoard] = &[

@@ -64,10 +64,14 @@ mod tests {
     }
 
     #[test]
-    fn every_entry_has_a_readme() {
+    fn every_folder_is_in_a_list_and_every_entry_has_a_readme() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let listed: Vec<String> =
             PRODUCTS.iter().map(|p| p.name).chain(CONTROL_BOARDS.iter().map(|c| c.name)).map(|n| n.replace('-', "_")).collect();
+        for folder in fs::read_dir(root).expect("reads").flatten().filter(|e| e.path().join("mod.rs").exists()) {
+            let name = folder.file_name().to_string_lossy().into_owned();
+            assert!(listed.contains(&name) || name == "dragonmint_t1", "{name} is in no list");
+        }
         for name in listed {
             let readme = fs::read_to_string(root.join(&name).join("README.md")).unwrap_or_default();
             assert!(readme.contains("Evidence") || name == "pc", "{name} has no README with its facts");

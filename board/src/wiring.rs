@@ -70,10 +70,7 @@ fn rewired(product: &Product, board: &ControlBoard) -> Product {
         .hashboards
         .iter()
         .zip(board.slots)
-        .map(|(b, slot)| {
-            let enables: Vec<_> = slot.enable.into_iter().chain(b.enables.iter().copied()).collect();
-            Hashboard { reset: slot.reset, plug: slot.plug, enables: Box::leak(enables.into_boxed_slice()), ..*b }
-        })
+        .map(|(b, slot)| Hashboard { reset: slot.reset, plug: slot.plug, logic: slot.enable.or(b.logic), ..*b })
         .collect();
     let fan = if board.fan == FanPart::None { product.fan } else { board.fan };
     let supply_enable = board.supply_enable.filter(|_| product.supply_enable.is_some()).or(product.supply_enable);
@@ -90,7 +87,7 @@ mod tests {
     fn a_board_with_slots_brings_its_own_lines() {
         let p = on(&antminer_s19jpro::PRODUCT, "bcb100").expect("fits");
         assert_eq!(p.hashboards[1].reset, GpioLine::low(5 * 16 + 9), "PF9");
-        assert_eq!(p.hashboards[1].enables, [GpioLine::high(6 * 16 + 12)], "PG12");
+        assert_eq!(p.hashboards[1].logic, Some(GpioLine::high(6 * 16 + 12)), "PG12");
         assert!(matches!(p.fan, FanPart::Pwm(f) if f.inverted && f.tachs.len() == 4), "{:?}", p.fan);
         assert_eq!((p.hashboards.len(), p.limits), (3, antminer_s19jpro::PRODUCT.limits));
         assert_eq!(on(&antminer_s19jpro::PRODUCT, "pc"), Ok(&antminer_s19jpro::PRODUCT));

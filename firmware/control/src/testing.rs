@@ -39,6 +39,7 @@ const BOARD: Hashboard = Hashboard {
     ],
     line: ChainLine::Uart,
     regulator: RegulatorPart::Dspic { address: 0x20, framing: DspicFraming::LengthSum },
+    logic: None,
     enables: &[],
     reset: GpioLine::low(0),
     plug: Some(GpioLine::high(1)),

@@ -136,7 +136,9 @@ pub struct Hashboard {
     pub sensors: &'static [SensorSpot],
     /// What regulates its rail.
     pub regulator: RegulatorPart,
-    /// Lines that are active while the rail is on: before the regulator is told on, and behind its being off.
+    /// Line that gives the board's logic its power; without it no part of the board answers. Active as long as the program runs.
+    pub logic: Option<GpioLine>,
+    /// Lines that are active while the rail is on: from when its voltage is set, until it is to be off.
     pub enables: &'static [GpioLine],
     /// Line of the chain's reset; active holds the chips.
     pub reset: GpioLine,

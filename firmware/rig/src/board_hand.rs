@@ -64,6 +64,8 @@ pub struct BoardHand {
     /// It said that it gives that.
     supply_on: bool,
     feed_at: Time,
+    /// Lines of the boards' logic power that are not on yet.
+    logic: Vec<GpioLine>,
     measure_at: Time,
     identify_at: Time,
     duty: Option<Percent>,
@@ -126,6 +128,7 @@ impl BoardHand {
             supply_ordered: None,
             supply_on: false,
             feed_at: Time::NEVER,
+            logic: product.hashboards.iter().filter_map(|b| b.logic).collect(),
             measure_at: Time::ZERO,
             identify_at: Time::ZERO,
             duty: None,
@@ -160,6 +163,12 @@ impl BoardHand {
     /// A plug that cannot be read tells nothing: the board itself then shows whether it is there. A board that was just plugged in says
     /// what it is before anything is asked of it.
     fn read_plugs(&mut self, now: Time, facts: &mut Vec<Fact>) {
+        // Boards answer only with their logic on; it stays on as long as the program runs.
+        for line in std::mem::take(&mut self.logic) {
+            if let Err(why) = drive(&mut *self.gpio, line, true) {
+                tracing::warn!(%why, "a board's logic has no power");
+            }
+        }
         let again = self.identify_at <= now;
         if again {
             self.identify_at = now + IDENTIFY_PERIOD;
@@ -305,7 +314,7 @@ impl Hand for BoardHand {
         }
         for (chain, board) in (0u8..).map(ChainId).zip(&mut self.boards) {
             board.rail.turn(now, &mut *self.i2c, &mut *self.gpio);
-            while let Some(said) = board.rail.next_said(chain) {
+            while let Some(said) = board.rail.next_said(chain, &mut *self.gpio) {
                 let value = match said {
                     Said::Fact(fact) => {
                         facts.push(fact);

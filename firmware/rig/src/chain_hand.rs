@@ -32,6 +32,8 @@ pub struct ChainHand {
     /// The machine's number of the sensor that the chips themselves are.
     sensor: Option<SensorId>,
     failed: bool,
+    /// It said that it hashes, since its last start.
+    hashing: bool,
 }
 
 /// The machine's number of the sensor that a chain reads itself, on or through its chips.
@@ -60,6 +62,7 @@ impl ChainHand {
             counted: false,
             sensor: None,
             failed: false,
+            hashing: false,
         }
     }
 
@@ -68,6 +71,11 @@ impl ChainHand {
     pub fn with_sensor(mut self, sensor: Option<SensorId>) -> ChainHand {
         self.sensor = sensor;
         self
+    }
+
+    /// How long a job lasts the chain at its clock now.
+    fn lasts(&self) -> Fact {
+        Fact::ChainHashing { chain: self.id, epoch: self.driver.epoch(), nonce_bits: self.nonce_bits }
     }
 
     fn verify(&mut self, work: model::WorkId, nonce: u32, version: u32, chip: Option<ChipAt>) -> Fact {
@@ -135,9 +143,11 @@ impl Hand for ChainHand {
             Order::StartChain(_) => {
                 self.failed = false;
                 self.counts.clear();
+                self.hashing = false;
                 self.driver.start(now);
             }
             Order::StopChain(_) => {
+                self.hashing = false;
                 // The brain pulls reset and cuts the rail behind this: a line that fails here changes nothing.
                 if let Err(e) = self.driver.stop() {
                     tracing::debug!(chain = self.id.0, error = %e, "stop told to a line that failed");
@@ -161,11 +171,18 @@ impl Hand for ChainHand {
         }
         while let Some(event) = self.driver.next_event() {
             let chain = self.id;
-            facts.push(match event {
+            let fact = match event {
                 ChainEvent::Counted { chips } => Fact::ChainCounted { chain, chips },
                 ChainEvent::Ready => Fact::ChainReady(chain),
-                ChainEvent::Clock(clock) => Fact::ChainClock { chain, clock },
-                ChainEvent::Hashing => Fact::ChainHashing { chain, epoch: self.driver.epoch(), nonce_bits: self.nonce_bits },
+                ChainEvent::Clock(clock) => {
+                    // Faster chips are through a job sooner: without this they would hash it again.
+                    facts.extend(self.hashing.then(|| self.lasts()));
+                    Fact::ChainClock { chain, clock }
+                }
+                ChainEvent::Hashing => {
+                    self.hashing = true;
+                    self.lasts()
+                }
                 ChainEvent::Found { work, nonce, version, chip } => self.verify(work, nonce, version, chip),
                 ChainEvent::Temperature(value) => match self.sensor {
                     Some(sensor) => Fact::Temperature { sensor, chain, value: value.map_err(|e| e.to_string()) },
@@ -176,7 +193,8 @@ impl Hand for ChainHand {
                     Fact::ChainFailed { chain, code: FaultCode::ChainMissing, detail }
                 }
                 ChainEvent::Register { .. } => continue,
-            });
+            };
+            facts.push(fact);
         }
         self.tell_errors(now, facts);
         self.tell_counts(now, facts);

@@ -1,11 +1,11 @@
 //! One hashboard's rail as the board's hand sees it: its regulator, the lines that are active while it is on, and what was ordered.
 //!
 //! ```text
-//!  Off ──order──▶ enables on, Identify, SetVoltage, Enable ──done──▶ On ──order──▶ SetVoltage ──done──▶ On
-//!   ▲                                                                 │
-//!   └──────────── Disable, enables off at once, whatever it says ◀────┘
+//!  Off ──order──▶ Identify, SetVoltage ──done──▶ enables on, Enable ──done──▶ On ──order──▶ SetVoltage ──done──▶ On
+//!   ▲                                                                          │
+//!   └───────────────── Disable, enables off at once, whatever it says ◀────────┘
 //! ```
-//! Not here: which voltage is safe, and what a failure means (`control`).
+//! The voltage is set before anything is switched on: a converter gives whatever it was left at. Not here: which voltage is safe, and what a failure means (`control`).
 
 use control::{BoardPart, Fact};
 use hwdrivers::bus::{Gpio, I2c};
@@ -58,11 +58,9 @@ impl Rail {
             }
             (Some(_), Some(v)) => self.regulator.order(Order::SetVoltage(v)),
             (None, Some(v)) => {
-                self.enables.iter().try_for_each(|l| drive(gpio, *l, true))?;
                 // A part that is not what it should be is told nothing more.
                 self.regulator.order(Order::Identify);
                 self.regulator.order(Order::SetVoltage(v));
-                self.regulator.order(Order::Enable);
             }
         }
         Ok(())
@@ -82,11 +80,19 @@ impl Rail {
     }
 
     /// What the regulator said: a fact about the rail, or a measurement. `None` where nothing is left.
-    pub(crate) fn next_said(&mut self, chain: ChainId) -> Option<Said> {
+    pub(crate) fn next_said(&mut self, chain: ChainId, gpio: &mut dyn Gpio) -> Option<Said> {
         while let Some(event) = self.regulator.next_event() {
             let value = match event {
-                // A voltage that was set before the rail is on is not the end of the order.
                 Event::Done(Order::SetVoltage(v)) if self.started => Ok(Some(v)),
+                // It was switched off meanwhile.
+                Event::Done(Order::SetVoltage(_)) if self.ordered.is_none() => continue,
+                Event::Done(Order::SetVoltage(_)) => match self.enables.iter().try_for_each(|l| drive(gpio, *l, true)) {
+                    Ok(()) => {
+                        self.regulator.order(Order::Enable);
+                        continue;
+                    }
+                    Err(why) => Err(why),
+                },
                 Event::Done(Order::Enable) => {
                     self.started = true;
                     Ok(self.ordered)

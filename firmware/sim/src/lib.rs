@@ -14,6 +14,7 @@ pub mod parts;
 pub mod practice;
 pub mod pty;
 pub mod real_time;
+pub mod scale;
 pub mod simulation;
 pub mod socket_file;
 pub mod strain;

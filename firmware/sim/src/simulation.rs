@@ -6,11 +6,12 @@
 use crate::link::Link;
 use crate::machine::{World, buses, lock};
 use crate::practice::{Pace, PracticeNode};
+use crate::scale;
 use control::{Brain, Plan};
 use hwdrivers::chip;
 use hwdrivers::chip::bm13xx::{self, chain::Chain};
 use model::{Celsius, ChainId, ChainState, Difficulty, Percent, Product, Time, UpstreamId};
-use rig::{BoardHand, ChainHand, Hand, Net, NetOrder, Rig, Scale, Upstream};
+use rig::{BoardHand, ChainHand, Hand, Net, NetOrder, Rig, Upstream};
 use serde::Serialize;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
@@ -18,8 +19,6 @@ use std::time::Duration;
 use stratum::Url;
 use stratum::v1::Client;
 
-/// 6.7 reports a second for 100 TH/s: every 2^36-th candidate is tested (design.md 2).
-const SCALE: Scale = Scale { zero_bits: 0, scale_bits: 36, stretch_bits: 0 };
 /// Share difficulty of the practice chain in process (design.md 2).
 const SHARE_EXPONENT: i32 = -18;
 /// Longest step, so that heat is looked at often enough.
@@ -165,13 +164,14 @@ impl Simulation {
     /// As for [`Simulation::new`].
     pub fn with_pools(scenario: Scenario, pools: u8) -> Result<Simulation, rig::OpenError> {
         let product = scenario.product;
-        let world = Arc::new(Mutex::new(World::new(product, scenario.seed, SCALE)));
+        let scale = scale::in_process(product);
+        let world = Arc::new(Mutex::new(World::new(product, scenario.seed, scale)));
         let handles = buses(&world);
         let mut chains: Vec<Box<dyn Hand>> = Vec::new();
         for ((id, board), uart) in (0u8..).zip(product.hashboards).zip(handles.uarts) {
-            let driver = Box::new(Chain::new(uart, &board.chain, SCALE));
+            let driver = Box::new(Chain::new(uart, &board.chain, scale));
             let sensor = rig::chain_sensor(product, ChainId(id));
-            chains.push(Box::new(ChainHand::new(ChainId(id), driver, SCALE).with_sensor(sensor)));
+            chains.push(Box::new(ChainHand::new(ChainId(id), driver, scale).with_sensor(sensor)));
         }
         let board = BoardHand::open(product, handles.i2c, handles.gpio)?;
         let small_cores = product.hashboards.first().map_or(0, |b| chip::small_cores(b.chain.chip));
@@ -328,8 +328,9 @@ impl Simulation {
 
     /// What one verified nonce stands for.
     #[must_use]
-    pub fn hashes_a_nonce() -> f64 {
-        (f64::from(SCALE.zero_bits) + f64::from(bm13xx::TICKET_BITS) + f64::from(SCALE.scale_bits)).exp2()
+    pub fn hashes_a_nonce(&self) -> f64 {
+        let scale = scale::in_process(self.scenario.product);
+        (f64::from(scale.zero_bits) + f64::from(bm13xx::TICKET_BITS) + f64::from(scale.scale_bits)).exp2()
     }
 
     /// What came of it so far.
@@ -354,7 +355,7 @@ impl Simulation {
             hottest_celsius: self.watch.hottest.0,
             danger_celsius: self.watch.limits.danger.0,
             expected_hashes_per_second: expected,
-            hashes_per_second: nonces as f64 * Simulation::hashes_a_nonce() / seconds,
+            hashes_per_second: nonces as f64 * self.hashes_a_nonce() / seconds,
             fresh_work_fraction: self.fresh(),
             faults: Vec::new(),
         }
@@ -383,7 +384,7 @@ mod tests {
         let product = &board::antminer_s19jpro::PRODUCT;
         let scenario = Scenario { product, seed: 1, duration: Duration::ZERO };
         let mut watch = Simulation::new(scenario).expect("drivers for every part").watch;
-        let world = Arc::new(Mutex::new(World::new(product, 1, SCALE)));
+        let world = Arc::new(Mutex::new(World::new(product, 1, scale::in_process(product))));
         let mut handles = buses(&world);
         let end = Time::from_secs(26);
         lock(&world).advance(end);

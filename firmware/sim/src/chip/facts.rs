@@ -253,7 +253,9 @@ const BM1368: Facts = Facts {
         (0xa8, 0x0007_0000),
     ],
     id_rule: IdRule::Sixteenths,
-    nonce: NonceRule::Address { drop: 0, shift: 17 },
+    // Published drivers take bits 24-17 for the address; the factory's sweep of 15A4 ticks at 490 MHz counts 217,000, more than 17 bits
+    // hold, so the lowest is the counter's, as on the chips before.
+    nonce: NonceRule::Address { drop: 1, shift: 18 },
     thermometer: true,
     converter: Some(0.6),
     // The factory's sweep of a real S21 board: 108 chips in 12 domains at 13.60 V.

@@ -18,6 +18,10 @@ impl ChainTuner {
 
     /// One move towards what is wanted: clocks are never higher at a rail than they are to be there. Whether it is there.
     pub(super) fn step(&mut self, now: Time, c: &Circumstance, orders: &mut Vec<Order>) -> bool {
+        // A chain that is just off or starts has no clock yet: nothing moves.
+        if c.clock < self.limits.clock_min {
+            return false;
+        }
         let waits = !c.held && !reached(c.clock, self.level);
         if !waits {
             self.hold_down(c, orders);
