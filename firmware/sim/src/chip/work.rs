@@ -24,7 +24,9 @@ impl SimChain {
                 && at <= to
             {
                 self.due.pop();
-                self.test(&job, index, Time::from_micros(u64::try_from(at / 1000).unwrap_or(0)));
+                let at = Time::from_micros(u64::try_from(at / 1000).unwrap_or(0));
+                self.babble_until(at);
+                self.test(&job, index, at);
                 let chip = &mut self.chips[index];
                 if let Some(walk) = chip.walk
                     && let Some((due, step)) = walk.due(walk.after(chip.step))

@@ -1,4 +1,7 @@
-//! What a host can see of a chain: bytes.
+//! What a host can see of a chain: bytes. Here the BM1362; `models` has the others, `faults` what can be wrong.
+
+mod faults;
+mod models;
 
 use super::*;
 use model::{ChipModel, Hash, Header};
@@ -19,10 +22,51 @@ struct Bench {
 
 impl Bench {
     fn new(seed: u64, scale_bits: u8) -> Bench {
-        let mut chain = SimChain::new(S19J, seed, Scale { zero_bits: 0, scale_bits, stretch_bits: 0 });
-        chain.set_power(Time::ZERO, Volt(13.2));
+        Bench::of(S19J, Volt(13.2), seed, Scale { zero_bits: 0, scale_bits, stretch_bits: 0 })
+    }
+
+    fn of(layout: ChainLayout, rail: Volt, seed: u64, scale: Scale) -> Bench {
+        let mut chain = SimChain::new(layout, seed, scale);
+        chain.set_power(Time::ZERO, rail);
         chain.set_reset(Time::ZERO, false);
         Bench { chain, now: Time::from_millis(10), baud: SLOW, rest: Vec::new() }
+    }
+
+    /// A command of the chip's own framing: its body without CRC.
+    fn order(&mut self, body: &[u8]) {
+        let bare = self.chain.facts.framing == facts::Framing::Bare;
+        let bytes = if bare { command(body)[2..].to_vec() } else { command(body) };
+        self.chain.tell_bytes(self.now, self.baud, &bytes);
+    }
+
+    fn write_all(&mut self, register: u8, value: u32) {
+        let v = value.to_be_bytes();
+        let header = if self.chain.facts.framing == facts::Framing::Bare { 0x58 } else { 0x51 };
+        self.order(&[header, 9, 0, register, v[0], v[1], v[2], v[3]]);
+    }
+
+    fn write_one(&mut self, chip: u8, register: u8, value: u32) {
+        let v = value.to_be_bytes();
+        let header = if self.chain.facts.framing == facts::Framing::Bare { 0x48 } else { 0x41 };
+        self.order(&[header, 9, chip, register, v[0], v[1], v[2], v[3]]);
+    }
+
+    /// What a chip's register holds, heard within 20 ms; `None` where nobody answers.
+    fn read_one(&mut self, chip: u8, register: u8) -> Option<u32> {
+        let bare = self.chain.facts.framing == facts::Framing::Bare;
+        self.order(&[if bare { 0x44 } else { 0x42 }, 5, chip, register]);
+        let reply = self.listen(20);
+        let value = reply.get(if bare { 0..4 } else { 2..6 })?;
+        Some(u32::from_be_bytes([value[0], value[1], value[2], value[3]]))
+    }
+
+    /// Gives every chip its address.
+    fn address(&mut self) {
+        let (bare, layout) = (self.chain.facts.framing == facts::Framing::Bare, self.chain.layout);
+        self.order(&[if bare { 0x55 } else { 0x53 }, 5, 0, 0]);
+        for chip in 0..layout.chips {
+            self.order(&[if bare { 0x41 } else { 0x40 }, 5, chip * layout.address_interval, 0]);
+        }
     }
 
     fn tell(&mut self, hex: &str) {
