@@ -133,7 +133,7 @@ mod tests {
             }
             let l = &p.limits;
             assert!(l.target < l.resume && l.resume < l.hot && l.hot < l.danger, "{}", p.name);
-            assert!(l.danger <= Celsius(110.0) && l.chip_over_board > Celsius(0.0), "{}", p.name);
+            assert!(l.danger <= Celsius(110.0) && l.chip_over_board >= Celsius(0.0), "{}", p.name);
             assert!(l.clock_min < l.clock_nominal && l.clock_nominal <= l.clock_max, "{}", p.name);
             assert!(l.rail_min <= l.rail_nominal && l.rail_nominal <= l.rail_start, "{}", p.name);
             assert!(l.rail_start <= l.rail_max && l.rail_start <= l.supply, "{}", p.name);
