@@ -60,7 +60,7 @@ pub fn run(product: &'static Product, seed: u64, aim: Option<Aim>) -> Result<Gai
         joules += lock(s.world()).power().0;
         looks += 1.0;
     }
-    let hashes = (right(&s) - before) * Simulation::hashes_a_nonce();
+    let hashes = (right(&s) - before) * s.hashes_a_nonce();
     let rate = Hashrate(hashes / s.now().since(begun).as_secs_f64());
     Ok(Gain { rate, watt: Watt(joules / looks), search, settled: all, violations: s.violations().len() })
 }
