@@ -247,7 +247,15 @@ impl Brain {
                 self.thermal.iter_mut().for_each(|t| t.latch(now, usize::from(chain.0)));
             }
             Fact::Plugged { chain, plugged } => {
-                chain_mut(&mut self.chains, chain).into_iter().for_each(|c| c.plug(plugged, faults));
+                if let Some(c) = chain_mut(&mut self.chains, chain) {
+                    let before = c.is_plugged();
+                    c.plug(plugged, faults);
+                    // What is plugged in next is another board, or the same one repaired.
+                    if before && !c.is_plugged() {
+                        faults.clear(FaultCode::ChainSlow, &place(self.chains.len(), chain));
+                        self.health.get_mut(usize::from(chain.0)).into_iter().for_each(|h| *h = Health::default());
+                    }
+                }
             }
             Fact::FanSpeed { fan, value } => self.thermal.iter_mut().for_each(|t| t.fan(now, fan, value.clone())),
             Fact::Supply(value) => {
@@ -536,7 +544,13 @@ impl Brain {
             self.faults.clear(FaultCode::FlatLine, "machine");
         }
         let health = self.health.get_mut(usize::from(nonce.chain.0));
-        match self.schedule.nonce(nonce) {
+        let found = self.schedule.nonce(nonce);
+        if let (Found::Nonce | Found::Share(_), Some(at)) = (&found, nonce.chip)
+            && let Some(chain) = chain_mut(&mut self.chains, nonce.chain)
+        {
+            chain.seen(at.chip, &mut self.faults);
+        }
+        match found {
             Found::Duplicate | Found::Unknown => {}
             Found::Wrong => tally.hardware_error(now),
             Found::Nonce => {

@@ -48,15 +48,19 @@ const REST_FIRST: Duration = Duration::from_secs(2);
 const PLUG_LOOKS: u32 = 3;
 /// A regulator that measures this part more than the highest rail does not hold it: more than its own error.
 const RAIL_OVER: f64 = 1.03;
-/// A chain that was given up is tried again this often.
-const RETRY: Duration = Duration::from_secs(60);
+/// A chain that was given up is tried again this often: with a start of 20 s, a mended wire is hashed on within a minute.
+const RETRY: Duration = Duration::from_secs(30);
+/// A chain that was counted short is counted anew after this, doubled each time: noise may have hidden or confused chips.
+const RECOUNT_FIRST: Duration = Duration::from_secs(300);
+/// Longest wait for it: a chain that is truly cut loses a hundredth of its time at most.
+const RECOUNT_MAX: Duration = Duration::from_secs(3600);
 
 /// ```text
 ///  Off ─want─▶ SupplyOn ─supply─▶ RailStart ─told─▶ Settling ─1 s, release─▶ Released ─100 ms─▶ Counting
 ///                  ▲    reset held, rail_start                                                     │ counted
 ///                  │ wait                                                                          ▼
 ///  Failed ◀─3 ×─ Resting ◀── any failure or limit ── Hashing ◀─told─ Lowering ◀─at clock─ Ramping ◀─ Readying
-///     └─ 60 s ─▶ SupplyOn                                       rail_nominal        clock_nominal
+///     └─ 30 s ─▶ SupplyOn                                       rail_nominal        clock_nominal
 ///  Without a rail of its own: SupplyOn ─▶ Settling, Ramping ─▶ Hashing, and off is reset held.
 ///  Any of them: not wanted ─▶ rail off, reset held, Off.
 /// ```
@@ -138,6 +142,10 @@ pub struct Chain {
     pub chips: u32,
     /// Chips that should.
     pub expected: u32,
+    /// A bit for each chip that gave a nonce since a count that missed some.
+    seen: [u64; 4],
+    /// Counts in a row that missed some.
+    short_counts: u32,
     /// The clock now.
     pub clock: Megahertz,
     /// The rail as last told; `None` off.
@@ -173,6 +181,8 @@ impl Chain {
             id,
             chips: 0,
             expected: u32::from(board.chain.chips),
+            seen: [0; 4],
+            short_counts: 0,
             clock: Megahertz(0.0),
             rail: None,
             epoch: Duration::ZERO,
@@ -313,16 +323,31 @@ impl Chain {
         }
     }
 
+    /// A chip gave a true nonce. One that was not heard when the chain was counted counts from here on: noise hides chips.
+    pub fn seen(&mut self, chip: u8, faults: &mut Faults) {
+        if self.chips >= self.expected || !self.is_hashing() {
+            return;
+        }
+        self.seen[usize::from(chip / 64)] |= 1 << (chip % 64);
+        let seen: u32 = self.seen.iter().map(|s| s.count_ones()).sum();
+        self.chips = self.chips.max(seen.min(self.expected));
+        if self.chips == self.expected {
+            faults.clear(FaultCode::ChainShort, &self.place);
+        }
+    }
+
     /// The chain was counted.
     pub fn counted(&mut self, now: Time, chips: u32, faults: &mut Faults, orders: &mut Vec<Order>) {
         if !matches!(self.stage, Stage::Counting { .. }) {
             return;
         }
         self.chips = chips;
+        self.seen = [0; 4];
         if chips == 0 {
             return self.fail(now, FaultCode::ChainMissing, "no chip answered", faults, orders);
         }
         let detail = format!("{chips} of {} chips answered", self.expected);
+        self.short_counts = if chips < self.expected { self.short_counts.saturating_add(1) } else { 0 };
         faults.set(chips < self.expected, FaultCode::ChainShort, &self.place, &detail);
         self.stage = Stage::Readying { by: now + TIMING.ready_limit };
     }
@@ -464,6 +489,10 @@ impl Chain {
             Stage::Hashing { since } if self.silent_at(since, want.work_since).is_some_and(|t| now >= t) => {
                 self.fail(now, FaultCode::ChainSilent, "it has work and sent no nonce for 30 s", faults, orders);
             }
+            Stage::Hashing { since } if self.recount_at(since).is_some_and(|t| now >= t) => {
+                self.switch_off(now, orders);
+                self.stage = Stage::Resting { until: now + REST_FIRST };
+            }
             _ => {}
         }
         let takes_clock = matches!(self.stage, Stage::Ramping { .. } | Stage::Lowering { .. } | Stage::Hashing { .. });
@@ -471,6 +500,12 @@ impl Chain {
             self.clock_told = Some(clock);
             orders.push(Order::Clock { chain: self.id, clock });
         }
+    }
+
+    /// When a chain that was counted short is counted anew.
+    fn recount_at(&self, since: Time) -> Option<Time> {
+        let wait = RECOUNT_FIRST.saturating_mul(1 << self.short_counts.saturating_sub(1).min(8)).min(RECOUNT_MAX);
+        (self.chips < self.expected).then(|| since + wait)
     }
 
     /// When time alone changes something.

@@ -6,10 +6,14 @@ use hwdrivers::chip::{ChainDriver, ChainEvent};
 use model::{ChainId, ChipAt, FaultCode, Nonce, Product, SensorId, SensorPart, Target, Time};
 use std::time::Duration;
 
-/// Share of frames with a wrong checksum among the last [`NOISE_WINDOW`] replies that raises a fault, in percent.
+/// Share of frames with a wrong checksum that raises a fault, in percent.
 const NOISE_PERCENT: u64 = 5;
 /// Replies after which the noise is judged.
 const NOISE_WINDOW: u64 = 200;
+/// It is judged after this in any case: a small or a slow chain takes minutes for so many replies.
+const NOISE_PERIOD: Duration = Duration::from_secs(30);
+/// Fewer damaged frames than this are chance.
+const NOISE_LEAST: u64 = 3;
 /// Damaged frames are told this often: a line of nothing but noise has thousands a second.
 const ERRORS_EVERY: Duration = Duration::from_secs(1);
 /// Each chip's account is told this often while it changes.
@@ -22,7 +26,8 @@ pub struct ChainHand {
     ticket: Target,
     nonce_bits: u8,
     works: Works,
-    judged_at: (u64, u64),
+    /// Damaged frames and all replies when the noise was last judged, and when.
+    judged_at: (u64, u64, Time),
     /// Damaged frames as last told, and when.
     errors_told: (u64, Time),
     /// Each chip's account since the last start, and when it was last told.
@@ -55,7 +60,7 @@ impl ChainHand {
             nonce_bits: scale.zero_bits + scale.scale_bits + ticket_bits,
             ticket: Target::from_zero_bits(u32::from(scale.zero_bits) + u32::from(ticket_bits)),
             works: Works::default(),
-            judged_at: (0, 0),
+            judged_at: (0, 0, Time::ZERO),
             errors_told: (0, Time::ZERO),
             counts: Vec::new(),
             counts_told: Time::ZERO,
@@ -119,20 +124,17 @@ impl ChainHand {
         }
     }
 
-    fn judge_noise(&mut self, facts: &mut Vec<Fact>) {
+    fn judge_noise(&mut self, now: Time, facts: &mut Vec<Fact>) {
         let c = self.driver.counters();
         let (errors, replies) = (c.frame_errors, c.frame_errors + c.nonces);
-        let (errors_before, replies_before) = self.judged_at;
-        if replies - replies_before >= NOISE_WINDOW {
-            self.judged_at = (errors, replies);
-            let percent = (errors - errors_before) * 100 / (replies - replies_before);
-            if percent >= NOISE_PERCENT {
-                facts.push(Fact::ChainNoise {
-                    chain: self.id,
-                    frame_errors: errors - errors_before,
-                    frames: replies - replies_before,
-                });
-            }
+        let (errors_before, replies_before, at) = self.judged_at;
+        let (frame_errors, frames) = (errors - errors_before, replies - replies_before);
+        if frames < NOISE_WINDOW && now < at + NOISE_PERIOD {
+            return;
+        }
+        self.judged_at = (errors, replies, now);
+        if frame_errors >= NOISE_LEAST && frame_errors * 100 >= frames * NOISE_PERCENT {
+            facts.push(Fact::ChainNoise { chain: self.id, frame_errors, frames });
         }
     }
 }
@@ -198,7 +200,7 @@ impl Hand for ChainHand {
         }
         self.tell_errors(now, facts);
         self.tell_counts(now, facts);
-        self.judge_noise(facts);
+        self.judge_noise(now, facts);
     }
 
     fn wake_at(&self) -> Time {

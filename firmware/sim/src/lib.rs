@@ -6,6 +6,7 @@
 pub mod bench_socket;
 pub mod chip;
 pub mod chip_spi;
+pub mod fault;
 mod fitted;
 pub mod heat;
 pub mod link;
@@ -21,6 +22,7 @@ pub mod strain;
 pub mod tuned;
 pub mod usb_board;
 pub mod vhost_user;
+pub mod watch;
 
 pub use chip::SimChain;
 pub use machine::{Buses, World, buses, lock};

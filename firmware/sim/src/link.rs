@@ -124,6 +124,12 @@ impl Link {
         self.session.is_some()
     }
 
+    /// Whether the pool offers a job to a miner that asked for it.
+    #[must_use]
+    pub fn offers(&self) -> bool {
+        self.authorized && self.session.is_some() && !self.mute
+    }
+
     /// Makes the pool swallow its words while the connection stands, or heals it.
     pub fn mute(&mut self, mute: bool) {
         self.mute = mute;
@@ -213,7 +219,8 @@ impl Link {
     fn offer(&mut self, now: Time) {
         if let (Some(session), Some(offer), true) = (&mut self.session, self.pool.offer(), self.authorized) {
             let job = offer.job_for(EXTRANONCE1);
-            if job.clean {
+            // Who was told nothing knows nothing.
+            if job.clean && !self.mute {
                 let mut ended = std::mem::take(&mut self.offered);
                 ended.remove(&job.name);
                 self.superseded.extend(ended.into_iter().map(|name| (name, now + LATENCY)));

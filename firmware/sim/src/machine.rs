@@ -4,6 +4,7 @@
 //! thread (`pty`); in a simulation one thread uses them in turn. Not here: any decision, and the loop that drives it.
 
 use crate::SimChain;
+use crate::fault::feigned::Feigned;
 use crate::fitted::{self, Fitted, Fitting, HUNG_ADDRESS, Hung, Spot};
 use crate::heat::{Air, BoardHeat, Load, Physics, STEP};
 use crate::parts::pwm_fans::PwmFans;
@@ -18,6 +19,8 @@ use model::{
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+/// What a supply gives of its output while the mains sag: too little for any chip.
+const BROWN_OUT: f64 = 0.6;
 /// Port rate before anybody sets one.
 const FIRST_BAUD: Baud = Baud(115_200);
 
@@ -57,6 +60,8 @@ pub struct World {
     lines: BTreeMap<u32, bool>,
     air: Air,
     physics: Physics,
+    /// What parts are made to feel instead of what is.
+    feigned: Feigned,
 }
 
 /// What a rig opens: one bus, one GPIO chip, one serial line a chain.
@@ -115,6 +120,7 @@ impl World {
             lines: BTreeMap::new(),
             air,
             physics: Physics::of(product),
+            feigned: Feigned::default(),
         };
         world.feel();
         world
@@ -203,6 +209,11 @@ impl World {
         &self.air.speeds
     }
 
+    /// What parts are made to feel, to break them.
+    pub fn feign(&mut self) -> &mut Feigned {
+        &mut self.feigned
+    }
+
     /// Sets the air that comes in.
     pub fn set_ambient(&mut self, ambient: Celsius) {
         self.air.ambient = ambient;
@@ -269,6 +280,12 @@ impl World {
         }
     }
 
+    /// Whether a chain's chips work on a job.
+    #[must_use]
+    pub fn hashing(&self, chain: usize) -> bool {
+        self.boards.get(chain).is_some_and(|b| b.chain.hashing())
+    }
+
     /// How many candidates a chain hashed, and how many of them it had hashed before on the same job.
     #[must_use]
     pub fn hashes(&self, chain: usize) -> (u64, u64) {
@@ -319,7 +336,7 @@ impl World {
 
     fn supply_output(&mut self) -> Volt {
         let (now, on) = (self.now, self.product.supply_enable.is_none_or(|l| l.is_active(self.line(l.number))));
-        match self.product.supply {
+        let given = match self.product.supply {
             SupplyPart::Fixed { volt } => volt,
             SupplyPart::Apw { address, .. } => match self.parts.get_mut(&address).map(|f| &mut f.part) {
                 Some(Fitted::Apw(supply)) => {
@@ -328,7 +345,8 @@ impl World {
                 }
                 _ => Volt(0.0),
             },
-        }
+        };
+        if self.feigned.brown_out { given * BROWN_OUT } else { given }
     }
 
     /// What a board's regulator makes of the supply.
@@ -364,7 +382,8 @@ impl World {
                 SensorPlace::BoardOutlet | SensorPlace::Regulator => heat.outlet,
             };
             if let Some(fitting) = self.parts.get_mut(&spot.address) {
-                fitting.part.feel(spot.diode, truth);
+                let felt = self.feigned.temperature(spot.address, truth);
+                fitting.part.feel(spot.diode, felt);
             }
         }
         for b in &self.boards {
@@ -372,7 +391,7 @@ impl World {
         }
         if let Some(controller) = self.product.fan.address().and_then(|a| self.parts.get_mut(&a)) {
             for (fan, speed) in self.air.speeds.iter().enumerate() {
-                controller.part.see(fan, *speed);
+                controller.part.see(fan, self.feigned.speed(self.now, fan, *speed));
             }
         }
         for (i, data) in self.product.hashboards.iter().enumerate() {

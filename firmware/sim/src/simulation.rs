@@ -3,14 +3,16 @@
 //! One thread, one seed, the same bytes out. At every step the invariants are looked at from outside, in the physics and on the
 //! wire, never in what the firmware believes. Not here: how a part behaves (`parts`, `chip`, `heat`).
 
+use crate::fault::{self, Harms, Picked, Record, scenario};
 use crate::link::Link;
 use crate::machine::{World, buses, lock};
 use crate::practice::{Pace, PracticeNode};
 use crate::scale;
-use control::{Brain, Plan};
+use crate::watch::{Watch, Work};
+use control::{Brain, Fact, Plan};
 use hwdrivers::chip;
 use hwdrivers::chip::bm13xx::{self, chain::Chain};
-use model::{Celsius, ChainId, ChainState, Difficulty, Percent, Product, Time, UpstreamId};
+use model::{ChainId, ChainState, Command, Difficulty, Product, Time, UpstreamId};
 use rig::{BoardHand, ChainHand, Hand, Net, NetOrder, Rig, Upstream};
 use serde::Serialize;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -23,16 +25,6 @@ use stratum::v1::Client;
 const SHARE_EXPONENT: i32 = -18;
 /// Longest step, so that heat is looked at often enough.
 const STEP_LIMIT: Duration = Duration::from_millis(100);
-/// A chip may be above its danger limit for this long.
-const DANGER_LIMIT: Duration = Duration::from_secs(1);
-/// Temperatures of a board under power that are this old want full fans.
-const UNREAD_FANS: Duration = Duration::from_secs(10);
-/// The regulator has 5 s to say that it is off, then the supply is cut.
-const CUT_LIMIT: Duration = Duration::from_secs(10);
-/// What a duty of 100 % may lack: the controller has 255 steps.
-const FULL_DUTY: Percent = Percent(99.5);
-/// Violations that are kept; the first ones tell the story.
-const VIOLATIONS_LIMIT: usize = 20;
 /// Unix time at the start of every simulation.
 const START_UNIX: u32 = 1_767_225_600;
 
@@ -45,6 +37,8 @@ pub struct Scenario {
     pub seed: u64,
     /// How long.
     pub duration: Duration,
+    /// What goes wrong meanwhile.
+    pub faults: Picked,
 }
 
 /// What came of it; its JSON form is the product's interface.
@@ -74,68 +68,10 @@ pub struct Report {
     pub expected_hashes_per_second: f64,
     /// From verified nonces.
     pub hashes_per_second: f64,
-    /// Share of the chains' hashing time that was spent on fresh work.
+    /// Part of their time that chains which no fault touches spent on fresh work, while a pool offered a job.
     pub fresh_work_fraction: f64,
-    /// Injected faults. None can be injected yet: the list is empty.
-    pub faults: Vec<String>,
-}
-
-struct Watch {
-    limits: model::Limits,
-    hot_since: Vec<Option<Time>>,
-    powered_since: Vec<Option<Time>>,
-    hottest: Celsius,
-    violations: Vec<String>,
-}
-
-impl Watch {
-    fn violate(&mut self, now: Time, what: &str) {
-        if self.violations.len() < VIOLATIONS_LIMIT {
-            self.violations.push(format!("{:.1} s: {what}", now.secs_f64()));
-        }
-    }
-
-    fn look(&mut self, now: Time, world: &World) {
-        self.look_at_heat(now, world);
-        for chain in 0..self.hot_since.len() {
-            let powered = world.rail(chain).is_some_and(|v| v.0 > 0.0);
-            if world.rail(chain).is_some_and(|v| v > self.limits.rail_max) {
-                self.violate(now, &format!("chain {chain} has a rail above {}", self.limits.rail_max));
-            }
-            if world.clock(chain).is_some_and(|c| c.0 > self.limits.clock_max.0 + 1e-6) {
-                self.violate(now, &format!("chain {chain} has a clock above {}", self.limits.clock_max));
-            }
-            if !powered {
-                self.powered_since[chain] = None;
-                continue;
-            }
-            // A board that was just given power was not to be read before.
-            let since = *self.powered_since[chain].get_or_insert(now);
-            let unread = now.since(world.unread_since(chain).unwrap_or(now));
-            if unread > UNREAD_FANS && now.since(since) > UNREAD_FANS && world.duty().is_some_and(|d| d < FULL_DUTY) {
-                self.violate(now, &format!("chain {chain} has a temperature {unread:.0?} old and the fans are not full"));
-            }
-            if unread > self.limits.reading_age_max * 3 + CUT_LIMIT {
-                self.violate(now, &format!("chain {chain} has a temperature {unread:.0?} old and power"));
-            }
-        }
-    }
-
-    fn look_at_heat(&mut self, now: Time, world: &World) {
-        for chain in 0..self.hot_since.len() {
-            let Some(chip) = world.chip_temperature(chain) else { continue };
-            self.hottest = self.hottest.max(chip);
-            if chip <= self.limits.danger {
-                self.hot_since[chain] = None;
-                continue;
-            }
-            let since = *self.hot_since[chain].get_or_insert(now);
-            let on = world.rail(chain).is_some_and(|v| v.0 > 0.0);
-            if on && now.since(since) > DANGER_LIMIT {
-                self.violate(now, &format!("chain {chain} has power at {chip:.1}"));
-            }
-        }
-    }
+    /// What was injected, and what became of it.
+    pub faults: Vec<Record>,
 }
 
 /// A running simulation.
@@ -147,6 +83,10 @@ pub struct Simulation {
     unix: Arc<AtomicU32>,
     now: Time,
     watch: Watch,
+    harms: Harms,
+    /// The wall clock is ahead by so many seconds.
+    clock_ahead: i64,
+    records: Vec<Record>,
 }
 
 impl Simulation {
@@ -166,7 +106,7 @@ impl Simulation {
         let product = scenario.product;
         let scale = scale::in_process(product);
         let world = Arc::new(Mutex::new(World::new(product, scenario.seed, scale)));
-        let handles = buses(&world);
+        let (handles, harms) = fault::wrap(buses(&world), scenario.seed);
         let mut chains: Vec<Box<dyn Hand>> = Vec::new();
         for ((id, board), uart) in (0u8..).zip(product.hashboards).zip(handles.uarts) {
             let driver = Box::new(Chain::new(uart, &board.chain, scale));
@@ -197,13 +137,10 @@ impl Simulation {
             rig: Rig::new(Brain::new(Time::ZERO, plan), chains, Some(Box::new(board)), (0..pools).map(upstream).collect()),
             links: (0..pools).map(link).collect(),
             now: Time::ZERO,
-            watch: Watch {
-                limits: product.limits,
-                hot_since: vec![None; product.hashboards.len()],
-                powered_since: vec![None; product.hashboards.len()],
-                hottest: Celsius(0.0),
-                violations: Vec::new(),
-            },
+            watch: Watch::new(product.limits, product.hashboards.len()),
+            harms,
+            clock_ahead: 0,
+            records: Vec::new(),
             unix,
             world,
             scenario,
@@ -251,7 +188,7 @@ impl Simulation {
     /// What must never be and was.
     #[must_use]
     pub fn violations(&self) -> &[String] {
-        &self.watch.violations
+        self.watch.violations()
     }
 
     /// Runs until `end`.
@@ -264,18 +201,24 @@ impl Simulation {
     /// Runs the scenario to its end.
     #[must_use]
     pub fn run(mut self) -> Report {
-        self.run_until(Time::ZERO + self.scenario.duration);
+        let (faults, seed, end) = (self.scenario.faults, self.scenario.seed, Time::ZERO + self.scenario.duration);
+        if faults != Picked::NONE {
+            self.records = scenario::run(&mut self, faults, seed, end);
+        }
+        self.run_until(end);
         self.report()
     }
 
     fn step(&mut self, end: Time) {
         let now = self.now;
-        self.unix.store(START_UNIX + u32::try_from(now.micros() / 1_000_000).unwrap_or(u32::MAX - START_UNIX), Ordering::Relaxed);
+        let seconds = i64::try_from(now.micros() / 1_000_000).unwrap_or(i64::MAX).saturating_add(self.clock_ahead);
+        self.unix.store(u32::try_from(seconds.saturating_add(i64::from(START_UNIX))).unwrap_or(u32::MAX), Ordering::Relaxed);
         self.rig.turn(now);
         self.carry(now);
         {
+            let offered = self.links.iter().any(Link::offers);
             let world = lock(&self.world);
-            self.watch.look(now, &world);
+            self.watch.look(now, &world, offered);
         }
         let pools = self.links.iter().map(Link::wake_at).fold(Time::NEVER, Time::min);
         let wake = self.rig.wake_at().min(pools).min(now + STEP_LIMIT).min(end);
@@ -351,20 +294,14 @@ impl Simulation {
             rejected: answers.iter().map(|a| a.rejected).sum(),
             stale: answers.iter().map(|a| a.stale).sum(),
             duplicates: answers.iter().map(|a| a.duplicates).sum(),
-            violations: self.watch.violations.clone(),
-            hottest_celsius: self.watch.hottest.0,
-            danger_celsius: self.watch.limits.danger.0,
+            violations: self.watch.violations().to_vec(),
+            hottest_celsius: self.watch.hottest().0,
+            danger_celsius: limits.danger.0,
             expected_hashes_per_second: expected,
             hashes_per_second: nonces as f64 * self.hashes_a_nonce() / seconds,
-            fresh_work_fraction: self.fresh(),
-            faults: Vec::new(),
+            fresh_work_fraction: self.watch.work().part(),
+            faults: self.records.clone(),
         }
-    }
-
-    fn fresh(&self) -> f64 {
-        let world = lock(&self.world);
-        let (tested, repeated) = (world.hashes_tested(), world.hashes_repeated());
-        if tested > 0 { 1.0 - repeated as f64 / tested as f64 } else { 1.0 }
     }
 
     /// How many chains hash now.
@@ -372,28 +309,51 @@ impl Simulation {
     pub fn hashing(&self) -> usize {
         self.rig.status(self.now).chains.iter().filter(|c| c.state == ChainState::Hashing).count()
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use hwdrivers::bus::Message;
+    /// Whether every chain hashes with all its chips, or with whatever it has where it may be `short`.
+    pub(crate) fn is_whole(&self, short: bool) -> bool {
+        let whole = |c: &model::ChainStatus| c.state == ChainState::Hashing && (short || c.chips == c.chips_expected);
+        self.rig.status(self.now).chains.iter().all(whole)
+    }
 
-    #[test]
-    fn power_on_a_board_that_nobody_reads_is_seen() {
-        let product = &board::antminer_s19jpro::PRODUCT;
-        let scenario = Scenario { product, seed: 1, duration: Duration::ZERO };
-        let mut watch = Simulation::new(scenario).expect("drivers for every part").watch;
-        let world = Arc::new(Mutex::new(World::new(product, 1, scale::in_process(product))));
-        let mut handles = buses(&world);
-        let end = Time::from_secs(26);
-        lock(&world).advance(end);
-        watch.look(end, &lock(&world));
-        assert_eq!(watch.violations, Vec::<String>::new());
-        handles.gpio.set(65, false).expect("a line");
-        let enable = [0x55, 0xaa, 5, 0x15, 1, 0, 0x1b];
-        handles.i2c.transfer(0x21, &mut [Message::Write(&enable)]).expect("answers");
-        watch.look(end, &lock(&world));
-        assert_eq!(watch.violations, ["26.0 s: chain 1 has a temperature 26s old and power"]);
+    /// Whether every chip is cool enough for a start.
+    pub(crate) fn is_cool(&self) -> bool {
+        let (world, resume) = (lock(&self.world), self.scenario.product.limits.resume);
+        (0..self.scenario.product.hashboards.len()).all(|c| world.chip_temperature(c).is_none_or(|t| t < resume))
+    }
+
+    /// What is simulated.
+    pub(crate) fn product(&self) -> &'static Product {
+        self.scenario.product
+    }
+
+    /// What of the buses can be harmed.
+    pub(crate) fn harms(&self) -> &Harms {
+        &self.harms
+    }
+
+    /// Sets the wall clock ahead by so many seconds; 0 sets it right.
+    pub(crate) fn jump_clock(&mut self, seconds: i64) {
+        self.clock_ahead = seconds;
+    }
+
+    /// A person asks for something.
+    pub fn command(&mut self, command: Command) {
+        self.rig.tell(self.now, Fact::Command(command));
+    }
+
+    /// What chains did that no fault touched.
+    pub(crate) fn work(&self) -> Work {
+        self.watch.work()
+    }
+
+    /// A fault may touch these chains from now on.
+    pub(crate) fn touch(&mut self, chains: &[usize]) {
+        self.watch.touch(chains);
+    }
+
+    /// Notes what must never be.
+    pub(crate) fn violate(&mut self, what: &str) {
+        self.watch.violate(self.now, what);
     }
 }

@@ -44,7 +44,7 @@ impl Gain {
 /// # Errors
 /// The board data names a part that no driver fits.
 pub fn run(product: &'static Product, seed: u64, aim: Option<Aim>) -> Result<Gain, rig::OpenError> {
-    let mut s = Simulation::new(Scenario { product, seed, duration: Duration::ZERO })?;
+    let mut s = Simulation::new(Scenario { product, seed, duration: Duration::ZERO, faults: crate::fault::Picked::NONE })?;
     s.tell(Fact::PowerPlan(PowerPlan { aim, ..PowerPlan::default() }));
     let settled = |s: &Simulation| s.rig().status(s.now()).chains.iter().all(|c| c.tuning == "settled");
     while aim.is_some() && !settled(&s) && s.now() < Time::ZERO + SEARCH {

@@ -9,7 +9,7 @@ use std::time::Duration;
 fn every_product_mines_within_ten_minutes_of_plugging_in() {
     let mut wrong = Vec::new();
     for product in board::PRODUCTS {
-        let scenario = Scenario { product, seed: 3, duration: Duration::from_secs(1200) };
+        let scenario = Scenario { product, seed: 3, duration: Duration::from_secs(1200), faults: sim::fault::Picked::NONE };
         let mut s = Simulation::new(scenario).expect("drivers for every part");
         s.run_until(model::Time::from_secs(600));
         let started = s.hashing();

@@ -3,6 +3,7 @@
 //! Every test ends with all three chains hashing and no violation. Not here: runs without a fault (`seeds`).
 
 use model::{Celsius, FaultCode, Time};
+use sim::fault::Picked;
 use sim::lock;
 use sim::simulation::{Scenario, Simulation};
 use std::time::Duration;
@@ -19,7 +20,7 @@ struct Bench(Simulation);
 impl Bench {
     fn cold(pools: u8) -> Bench {
         let product = &board::antminer_s19jpro::PRODUCT;
-        let scenario = Scenario { product, seed: 7, duration: Duration::from_secs(3600) };
+        let scenario = Scenario { product, seed: 7, duration: Duration::from_secs(3600), faults: Picked::NONE };
         Bench(Simulation::with_pools(scenario, pools).expect("drivers for every part"))
     }
 

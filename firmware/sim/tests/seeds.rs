@@ -2,13 +2,14 @@
 //!
 //! In four tests, so that processor cores share them. Not here: faults (`safety`).
 
+use sim::fault::Picked;
 use sim::simulation::{Report, Scenario, Simulation};
 use std::time::Duration;
 
 /// An hour, looked at each second: a fault that comes is one too many.
 fn hour(seed: u64) -> Report {
     let duration = Duration::from_secs(3600);
-    let scenario = Scenario { product: &board::antminer_s19jpro::PRODUCT, seed, duration };
+    let scenario = Scenario { product: &board::antminer_s19jpro::PRODUCT, seed, duration, faults: Picked::NONE };
     let mut s = Simulation::new(scenario).expect("drivers for every part");
     let end = s.now() + duration;
     while s.now() < end {

@@ -3,7 +3,7 @@
 //! Not here: the simulation itself (`sim::simulation`).
 
 use crate::exit::Exit;
-use crate::simulated::{Report, Scenario, Simulation, tuned};
+use crate::simulated::{Picked, Report, Scenario, Simulation, tuned};
 use anyhow::Context;
 use clap::Args;
 use model::Aim;
@@ -15,7 +15,8 @@ const HOURS_LIMIT: f64 = 8766.0;
 
 /// What to simulate.
 #[derive(Debug, Args)]
-#[command(after_help = "Example: otedama simulate antminer-s19jpro --seed 1 --hours 24 --json")]
+#[command(after_help = "Examples: otedama simulate antminer-s19jpro --seed 1 --hours 24 --json
+          otedama simulate antminer-s19jpro --seed 7 --hours 2 --faults all --json")]
 pub struct Simulate {
     /// The product, as `otedama boards` names it
     product: String,
@@ -25,6 +26,10 @@ pub struct Simulate {
     /// Hours of virtual time
     #[arg(long, default_value_t = 1.0)]
     hours: f64,
+    /// What goes wrong meanwhile: `all` that the product has a part for, `none`, or the names of faults (see --help). Each is put
+    /// into a hashing machine and ended again; two hours hold all of them
+    #[arg(long, value_name = "NAME", num_args = 1.., default_values_t = ["none".to_owned()])]
+    faults: Vec<String>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -34,7 +39,7 @@ pub struct Simulate {
     tuned: bool,
     /// Serve the machine in real time instead, on ptys and a bus socket, until SIGTERM; the first line says where. Commands are
     /// taken as lines on standard input: `help` lists them
-    #[arg(long, conflicts_with_all = ["hours", "json"])]
+    #[arg(long, conflicts_with_all = ["hours", "json", "faults"])]
     pty: bool,
     /// With --pty: serve bus and lines to QEMU as well, as vhost-user devices at i2c.sock and gpio.sock in this folder
     #[arg(long, value_name = "DIR", requires = "pty")]
@@ -62,7 +67,14 @@ pub fn run(args: &Simulate) -> anyhow::Result<Exit> {
         eprintln!("otedama: --hours takes a number above 0 and up to {HOURS_LIMIT}");
         return Ok(Exit::WrongInput);
     }
-    let scenario = Scenario { product, seed: args.seed, duration: Duration::from_secs_f64(args.hours * 3600.0) };
+    let faults = match Picked::parse(args.faults.iter().map(String::as_str)) {
+        Ok(picked) => picked,
+        Err(unknown) => {
+            eprintln!("otedama: {unknown}");
+            return Ok(Exit::WrongInput);
+        }
+    };
+    let scenario = Scenario { product, seed: args.seed, duration: Duration::from_secs_f64(args.hours * 3600.0), faults };
     let report = Simulation::new(scenario).context("open the parts of the product")?.run();
     if args.json {
         println!("{}", serde_json::to_string(&report)?);
@@ -110,6 +122,13 @@ fn print(r: &Report) {
     println!("  shares      {} accepted, {} rejected, {} stale", r.shares, r.rejected, r.stale);
     println!("  hottest     {:.1} °C (danger at {:.1} °C)", r.hottest_celsius, r.danger_celsius);
     println!("  fresh work  {:.3} %", r.fresh_work_fraction * 100.0);
+    for f in &r.faults {
+        let came_back = match f.recovered_seconds {
+            Some(s) => format!("back after {s:.0} s"),
+            None => "a person had to start it".to_owned(),
+        };
+        println!("  fault       {:7.0} s  {} ({}): {came_back}", f.at_seconds, f.name, f.place);
+    }
     for v in &r.violations {
         println!("  VIOLATED    {v}");
     }

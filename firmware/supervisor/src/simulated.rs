@@ -2,6 +2,7 @@
 //! simulated chips, only where `simulated: true` does; and what `simulate` runs.
 
 use pool::node::Node;
+pub use sim::fault::Picked;
 use sim::practice::{Pace, PracticeNode};
 pub use sim::real_time::{RealTime, SCALE};
 pub use sim::simulation::{Report, Scenario, Simulation};

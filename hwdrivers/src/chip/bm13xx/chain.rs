@@ -318,6 +318,8 @@ impl<U: Uart> ChainDriver for Chain<U> {
                 let last = self.ramp(target);
                 // A ramp that this one cuts short may have left a shorter sweep than its clock's.
                 self.send_sweep(last);
+                // Another sweep is another epoch: whoever hands out work must hear of it.
+                self.script.push_back(Step::Tell(Phase::Hashing, ChainEvent::Hashing));
             }
         }
     }
@@ -330,6 +332,7 @@ impl<U: Uart> ChainDriver for Chain<U> {
         if clock > self.fastest {
             self.fastest = clock;
             self.send_sweep(clock);
+            self.script.push_back(Step::Tell(Phase::Hashing, ChainEvent::Hashing));
         }
         // The next order for all is new, even where it names the clock of before.
         self.target = None;

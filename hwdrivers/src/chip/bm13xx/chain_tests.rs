@@ -144,7 +144,11 @@ fn a_running_chain_ramps_with_its_sweep_never_too_long() {
     let ticks = |clock| all(0x10, chip(ChipModel::Bm1362).and_then(|c| c.sweep_ticks(Megahertz(clock), &at)).expect("bounded"));
     chain.set_clock(Megahertz(75.0));
     let (events, now) = run(&mut chain, now, None);
-    assert_eq!(events, [ChainEvent::Clock(Megahertz(68.75)), ChainEvent::Clock(Megahertz(75.0))]);
+    assert_eq!(
+        events,
+        [ChainEvent::Clock(Megahertz(68.75)), ChainEvent::Clock(Megahertz(75.0)), ChainEvent::Hashing],
+        "another epoch"
+    );
     assert_eq!((&chain.uart.sent[0], &chain.uart.sent[2]), (&ticks(68.75), &ticks(75.0)), "up: the sweep first");
     chain.uart.sent.clear();
     chain.set_clock(Megahertz(70.0));

@@ -1,0 +1,148 @@
+//! The shared control bus, harmed: a wrapper of any [`I2c`], so that real drivers meet parts which answer as they must not.
+//!
+//! A part that does not answer at all is the machine's own (`World::silence`), and what a sensor feels is `feigned`'s.
+
+use hwdrivers::bus::{BusError, I2c, Message};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// What each byte of an answer that nobody understands is changed by: never an answer of a known dialect, nor an empty bus.
+const BABBLE: u8 = 0x5a;
+
+/// The bus's harm, which the bus and whoever harms it share.
+#[derive(Debug, Default)]
+pub struct BusHarm {
+    babbling: BTreeSet<u8>,
+    /// Parts that answer at another part's address, beside it.
+    moved: BTreeMap<u8, u8>,
+}
+
+impl BusHarm {
+    /// Makes the part at an address answer in words that nobody knows, or heals it.
+    pub fn babble(&mut self, address: u8, on: bool) {
+        if on {
+            self.babbling.insert(address);
+        } else {
+            self.babbling.remove(&address);
+        }
+    }
+
+    /// Straps parts to the addresses of others: each pair is its own address and the other's. An empty list heals.
+    pub fn strap(&mut self, moved: impl IntoIterator<Item = (u8, u8)>) {
+        self.moved = moved.into_iter().collect();
+    }
+
+    fn is_whole(&self) -> bool {
+        self.babbling.is_empty() && self.moved.is_empty()
+    }
+}
+
+/// Wraps a bus; the harm is shared with it.
+#[must_use]
+pub fn wrap(bus: Box<dyn I2c>) -> (Box<dyn I2c>, Arc<Mutex<BusHarm>>) {
+    let harm = Arc::new(Mutex::new(BusHarm::default()));
+    (Box::new(Harmed { bus, harm: Arc::clone(&harm) }), harm)
+}
+
+/// The harm, whoever panicked meanwhile.
+pub fn held(harm: &Mutex<BusHarm>) -> MutexGuard<'_, BusHarm> {
+    harm.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+struct Harmed {
+    bus: Box<dyn I2c>,
+    harm: Arc<Mutex<BusHarm>>,
+}
+
+impl I2c for Harmed {
+    fn transfer(&mut self, address: u8, messages: &mut [Message<'_>]) -> Result<(), BusError> {
+        let harm = Arc::clone(&self.harm);
+        let harm = held(&harm);
+        if harm.is_whole() {
+            return self.bus.transfer(address, messages);
+        }
+        if harm.moved.contains_key(&address) {
+            return Err(BusError::Nack(address));
+        }
+        let twins: Vec<u8> = harm.moved.iter().filter(|(_, at)| **at == address).map(|(own, _)| *own).collect();
+        self.bus.transfer(address, messages)?;
+        for twin in twins {
+            self.answer_with(twin, messages)?;
+        }
+        if harm.babbling.contains(&address) {
+            for m in messages {
+                if let Message::Read(buffer) = m {
+                    buffer.iter_mut().for_each(|b| *b ^= BABBLE);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Harmed {
+    /// Lets another part hear and answer the same: a low level wins on the wire.
+    fn answer_with(&mut self, twin: u8, messages: &mut [Message<'_>]) -> Result<(), BusError> {
+        let mut answers: Vec<Vec<u8>> = messages
+            .iter()
+            .map(|m| match m {
+                Message::Write(bytes) => bytes.to_vec(),
+                Message::Read(buffer) => vec![0; buffer.len()],
+            })
+            .collect();
+        let mut copies: Vec<Message<'_>> = messages
+            .iter()
+            .zip(&mut answers)
+            .map(|(m, copy)| match m {
+                Message::Write(_) => Message::Write(copy),
+                Message::Read(_) => Message::Read(copy),
+            })
+            .collect();
+        self.bus.transfer(twin, &mut copies)?;
+        for (m, answer) in messages.iter_mut().zip(&answers) {
+            if let Message::Read(buffer) = m {
+                buffer.iter_mut().zip(answer).for_each(|(b, a)| *b &= a);
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Parts at 0x20 and 0x21 that answer with their own address and a mark.
+    struct Two;
+
+    impl I2c for Two {
+        fn transfer(&mut self, address: u8, messages: &mut [Message<'_>]) -> Result<(), BusError> {
+            for m in messages {
+                if let Message::Read(buffer) = m {
+                    buffer.fill(if address == 0x20 { 0x3c } else { 0x0f });
+                }
+            }
+            Ok(())
+        }
+    }
+
+    fn read(bus: &mut dyn I2c, address: u8) -> Result<u8, BusError> {
+        let mut b = [0; 2];
+        bus.transfer(address, &mut [Message::Write(&[0]), Message::Read(&mut b)])?;
+        Ok(b[1])
+    }
+
+    #[test]
+    fn twins_answer_at_once_and_babble_is_understood_by_nobody() {
+        let (mut bus, harm) = wrap(Box::new(Two));
+        assert_eq!((read(&mut *bus, 0x20).ok(), read(&mut *bus, 0x21).ok()), (Some(0x3c), Some(0x0f)));
+        held(&harm).strap([(0x21, 0x20)]);
+        assert_eq!(read(&mut *bus, 0x20).ok(), Some(0x0c));
+        assert!(matches!(read(&mut *bus, 0x21), Err(BusError::Nack(0x21))));
+        held(&harm).strap([]);
+        held(&harm).babble(0x20, true);
+        assert_eq!((read(&mut *bus, 0x20).ok(), read(&mut *bus, 0x21).ok()), (Some(0x3c ^ BABBLE), Some(0x0f)));
+        held(&harm).babble(0x20, false);
+        assert_eq!(read(&mut *bus, 0x20).ok(), Some(0x3c));
+    }
+}

@@ -1,0 +1,284 @@
+//! The catalogue of faults that are injected: one row a kind. To add a kind, add a row; a new way to do harm is a variant of [`Harm`].
+//!
+//! A row says what is done, how long, what the firmware must call it meanwhile and how soon it must be back. Which part is hit is
+//! the seed's choice (`aim`), how it is hit is `harm`'s. Not here: the order of events (`scenario`).
+
+use super::feigned::Felt;
+use super::harm::Harm;
+use super::line::Damage;
+use model::{Celsius, FaultCode};
+use std::time::Duration;
+
+/// When a fault is ended.
+#[derive(Clone, Copy, Debug)]
+pub enum Length {
+    /// After this, whatever the firmware thinks of it.
+    For(Duration),
+    /// So long after the firmware named it, which it must do within a limit.
+    Named {
+        /// The limit.
+        within: Duration,
+        /// What follows.
+        lasts: Duration,
+    },
+    /// When what is done has run its course by itself, within this.
+    Course(Duration),
+}
+
+/// How soon all chains must hash again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recovery {
+    /// After the end of a wire's or a pool's fault.
+    Wire,
+    /// Where power was cut: after the end and when every chip is below the resume limit.
+    Power,
+}
+
+impl Recovery {
+    /// In time.
+    #[must_use]
+    pub const fn limit(self) -> Duration {
+        match self {
+            Recovery::Wire => Duration::from_secs(60),
+            Recovery::Power => Duration::from_secs(150),
+        }
+    }
+}
+
+/// One kind of fault.
+#[derive(Debug)]
+pub struct Kind {
+    /// The word used on the command line and in reports.
+    pub name: &'static str,
+    /// What is done.
+    pub harm: Harm,
+    /// When it is ended.
+    pub length: Length,
+    /// How soon all chains must hash again.
+    pub recovery: Recovery,
+    /// Whether a person has to ask for a start.
+    pub latches: bool,
+    /// What the firmware must call it: one of these. Empty where it must not notice.
+    pub shows: &'static [FaultCode],
+    /// What may still be shown while all chains hash again, as the firmware judges it over minutes. It must end all the same.
+    pub fades: &'static [FaultCode],
+}
+
+const fn seconds(s: u64) -> Duration {
+    Duration::from_secs(s)
+}
+
+const fn named(within: u64, lasts: u64) -> Length {
+    Length::Named { within: seconds(within), lasts: seconds(lasts) }
+}
+
+/// What any row is unless it says otherwise.
+const ROW: Kind = Kind {
+    name: "",
+    harm: Harm::ClockJump(0),
+    length: named(60, 20),
+    recovery: Recovery::Wire,
+    latches: false,
+    shows: &[],
+    fades: &[],
+};
+
+/// A part of the control bus that fails cuts the power of a board or of all.
+const BUS_PARTS: &[FaultCode] =
+    &[FaultCode::SensorLost, FaultCode::FanFailed, FaultCode::RailFailed, FaultCode::SupplyFailed, FaultCode::BusFailed];
+/// Noise is shown for a minute after it was last heard. Chips that it hid while they were counted show themselves one by one.
+const NOISE_FADES: &[FaultCode] = &[FaultCode::ChainNoise, FaultCode::ChainShort, FaultCode::ChainSlow];
+const LINE: &[FaultCode] =
+    &[FaultCode::ChainSilent, FaultCode::ChainMissing, FaultCode::ChainShort, FaultCode::ChainSlow, FaultCode::ChainNoise];
+
+/// Every kind, in no particular order: a seed makes its own.
+pub const KINDS: &[Kind] = &[
+    Kind { name: "i2c-nack", harm: Harm::Nack { parts: 1 }, recovery: Recovery::Power, shows: BUS_PARTS, ..ROW },
+    Kind { name: "i2c-nack-several", harm: Harm::Nack { parts: 3 }, recovery: Recovery::Power, shows: BUS_PARTS, ..ROW },
+    // An open line reads 127.9 or -64, a dead one 0.
+    Kind {
+        name: "sensor-absurd",
+        harm: Harm::Sensor(&[Felt::Fixed(Celsius(-64.0)), Felt::Fixed(Celsius(0.0)), Felt::Fixed(Celsius(127.0))]),
+        recovery: Recovery::Power,
+        shows: &[FaultCode::SensorAbsurd, FaultCode::SensorLost],
+        ..ROW
+    },
+    Kind {
+        name: "sensor-jump",
+        harm: Harm::Sensor(&[Felt::Off(Celsius(40.0))]),
+        recovery: Recovery::Power,
+        shows: &[FaultCode::SensorAbsurd, FaultCode::Danger, FaultCode::TooHot],
+        ..ROW
+    },
+    Kind {
+        name: "fan-stall",
+        harm: Harm::FanStall { all: false },
+        recovery: Recovery::Power,
+        shows: &[FaultCode::FanFailed],
+        ..ROW
+    },
+    Kind {
+        name: "fan-stall-all",
+        harm: Harm::FanStall { all: true },
+        recovery: Recovery::Power,
+        shows: &[FaultCode::FanFailed],
+        ..ROW
+    },
+    Kind { name: "tach-noise", harm: Harm::TachNoise, recovery: Recovery::Power, shows: &[FaultCode::FanFailed], ..ROW },
+    // Half of a chain is told from chance within minutes. The technician repairs the board on the table.
+    Kind {
+        name: "chain-cut",
+        harm: Harm::ChainCut,
+        length: named(400, 20),
+        shows: &[FaultCode::ChainShort, FaultCode::ChainSlow, FaultCode::ChainSilent],
+        ..ROW
+    },
+    Kind { name: "silent-chain", harm: Harm::Line(Damage::Silent), shows: LINE, ..ROW },
+    Kind {
+        name: "garbage-frames",
+        harm: Harm::Line(Damage::Garbage),
+        length: named(120, 20),
+        shows: LINE,
+        fades: NOISE_FADES,
+        ..ROW
+    },
+    Kind {
+        name: "uart-noise",
+        harm: Harm::Line(Damage::Noise(10)),
+        length: named(120, 20),
+        shows: LINE,
+        fades: NOISE_FADES,
+        ..ROW
+    },
+    Kind { name: "lost-bytes-at-baud-change", harm: Harm::Line(Damage::LostAtBaud(16)), shows: LINE, ..ROW },
+    Kind {
+        name: "wrong-nonces",
+        harm: Harm::WrongNonces,
+        length: named(300, 20),
+        shows: &[FaultCode::HardwareErrors],
+        fades: &[FaultCode::HardwareErrors],
+        ..ROW
+    },
+    Kind { name: "pic-silent", harm: Harm::RegulatorSilent, recovery: Recovery::Power, shows: &[FaultCode::RailFailed], ..ROW },
+    Kind {
+        name: "supply-dialect",
+        harm: Harm::SupplyBabble,
+        recovery: Recovery::Power,
+        shows: &[FaultCode::SupplyFailed],
+        ..ROW
+    },
+    // The mains sag for a moment: rails fall, chips forget everything.
+    Kind {
+        name: "brown-out",
+        harm: Harm::BrownOut,
+        length: Length::For(seconds(3)),
+        recovery: Recovery::Power,
+        shows: &[FaultCode::ChainSilent, FaultCode::RailFailed, FaultCode::SupplyFailed, FaultCode::ChainSlow],
+        ..ROW
+    },
+    Kind { name: "hot-unplug", harm: Harm::HotUnplug, shows: &[FaultCode::ChainMissing], ..ROW },
+    Kind { name: "two-boards-one-address", harm: Harm::Twins, recovery: Recovery::Power, shows: BUS_PARTS, ..ROW },
+    Kind {
+        name: "pool-drop",
+        harm: Harm::PoolDrop,
+        length: named(30, 40),
+        shows: &[FaultCode::UpstreamDown, FaultCode::NoWork],
+        ..ROW
+    },
+    Kind {
+        name: "pool-silence",
+        harm: Harm::PoolSilence,
+        length: named(300, 30),
+        shows: &[FaultCode::UpstreamSilent, FaultCode::UpstreamDown, FaultCode::NoWork],
+        ..ROW
+    },
+    // A year ahead, and back: nothing that protects or hashes may look at the wall clock.
+    Kind { name: "clock-jump", harm: Harm::ClockJump(365 * 86_400), length: Length::For(seconds(60)), ..ROW },
+    Kind {
+        name: "over-heat",
+        harm: Harm::Ambient(Celsius(70.0)),
+        length: named(900, 60),
+        recovery: Recovery::Power,
+        shows: &[FaultCode::TooHot, FaultCode::Danger, FaultCode::PowerLowered],
+        ..ROW
+    },
+    Kind {
+        name: "three-trips",
+        harm: Harm::Trips,
+        length: Length::Course(seconds(3000)),
+        recovery: Recovery::Power,
+        latches: true,
+        shows: &[FaultCode::Danger],
+        ..ROW
+    },
+];
+
+/// Kinds that were picked, by their place in [`KINDS`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Picked(u64);
+
+/// No kind has this name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no fault is called '{0}'; there are: {known}", known = names().join(", "))]
+pub struct UnknownKind(pub String);
+
+/// The names of all kinds.
+#[must_use]
+pub fn names() -> Vec<&'static str> {
+    KINDS.iter().map(|k| k.name).collect()
+}
+
+impl Picked {
+    /// No fault at all.
+    pub const NONE: Picked = Picked(0);
+    /// All of them.
+    pub const ALL: Picked = Picked((1 << KINDS.len()) - 1);
+
+    /// What `all`, `none` and names of kinds mean together.
+    ///
+    /// # Errors
+    /// A word that is none of these.
+    pub fn parse<'a>(words: impl IntoIterator<Item = &'a str>) -> Result<Picked, UnknownKind> {
+        let mut picked = Picked::NONE;
+        for word in words {
+            picked.0 |= match word {
+                "all" => Picked::ALL.0,
+                "none" => 0,
+                _ => 1 << KINDS.iter().position(|k| k.name == word).ok_or_else(|| UnknownKind(word.to_owned()))?,
+            };
+        }
+        Ok(picked)
+    }
+
+    /// The kinds.
+    pub fn kinds(self) -> impl Iterator<Item = &'static Kind> {
+        KINDS.iter().enumerate().filter(move |(i, _)| self.0 >> i & 1 == 1).map(|(_, k)| k)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_kind_has_a_name_of_its_own() {
+        assert_eq!(names().iter().collect::<BTreeSet<_>>().len(), KINDS.len());
+        for k in KINDS {
+            assert!(!k.name.is_empty() && k.name.bytes().all(|b| b.is_ascii_lowercase() || b == b'-' || b == b'2'), "{}", k.name);
+            assert_eq!(k.latches, k.name == "three-trips", "the only one that needs a person");
+        }
+    }
+
+    #[test]
+    fn words_are_understood_and_unknown_ones_refused_by_name() {
+        assert_eq!(Picked::parse([]), Ok(Picked::NONE));
+        assert_eq!(Picked::parse(["none"]).map(|p| p.kinds().count()), Ok(0));
+        assert_eq!(Picked::parse(["all"]), Ok(Picked::ALL));
+        assert_eq!(Picked::ALL.kinds().count(), KINDS.len());
+        let two = Picked::parse(["pool-drop", "brown-out"]).expect("two names");
+        assert_eq!(two.kinds().map(|k| k.name).collect::<Vec<_>>(), ["brown-out", "pool-drop"]);
+        let error = Picked::parse(["flood"]).expect_err("no such kind").to_string();
+        assert!(error.contains("'flood'") && error.contains("pool-drop"), "{error}");
+    }
+}

@@ -1,0 +1,225 @@
+//! How harm is done and undone: what part of a product it needs, which one the seed hits, and the way to hit it.
+//!
+//! By the wrappers of the buses (`bus`, `line`), by what parts feel (`feigned`), and by the machine's own ways to be broken.
+
+use super::feigned::Felt;
+use super::line::Damage;
+use super::luck::Luck;
+use crate::machine::lock;
+use crate::simulation::Simulation;
+use model::{Celsius, Hashboard, Product};
+use std::collections::BTreeSet;
+
+/// The air of a room that nothing is wrong with.
+pub const ROOM: Celsius = Celsius(25.0);
+/// Of a thousand nonces so many are wrong: three times what makes a fault.
+const WRONG_PERMILLE: u16 = 160;
+
+/// A way to do harm.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Harm {
+    /// So many parts of the control bus do not answer.
+    Nack {
+        /// How many.
+        parts: usize,
+    },
+    /// A sensor feels one of these.
+    Sensor(&'static [Felt]),
+    /// A fan stands.
+    FanStall {
+        /// Every fan.
+        all: bool,
+    },
+    /// A fan's tach counts wrongly.
+    TachNoise,
+    /// A chain ends behind some chip.
+    ChainCut,
+    /// A chain's line is damaged.
+    Line(Damage),
+    /// A chain's chips compute wrongly now and then.
+    WrongNonces,
+    /// A board's regulator does not answer.
+    RegulatorSilent,
+    /// The supply answers in words that nobody knows.
+    SupplyBabble,
+    /// The supply gives too little.
+    BrownOut,
+    /// A board is pulled and put back.
+    HotUnplug,
+    /// Two boards' parts answer at the same addresses.
+    Twins,
+    /// The wire to the pool is cut.
+    PoolDrop,
+    /// The pool swallows its words.
+    PoolSilence,
+    /// The wall clock is ahead by so many seconds.
+    ClockJump(i64),
+    /// The room is this warm.
+    Ambient(Celsius),
+    /// The room is far too hot, three times.
+    Trips,
+}
+
+/// What is hit.
+#[derive(Clone, Debug, Default)]
+pub struct Aim {
+    /// In words.
+    pub place: String,
+    /// Chains that may stop hashing by it.
+    pub touched: Vec<usize>,
+    chain: usize,
+    number: usize,
+    addresses: Vec<u8>,
+    moved: Vec<(u8, u8)>,
+    felt: Option<Felt>,
+    seed: u64,
+}
+
+/// A part at its address, and the chain whose board carries it.
+#[derive(Clone, Copy)]
+struct Spot {
+    address: u8,
+    /// `None` where all chains depend on it.
+    chain: Option<usize>,
+}
+
+fn sensors(product: &Product) -> Vec<Spot> {
+    let of = |(i, b): (usize, &Hashboard)| sensors_of(b).into_iter().map(move |address| Spot { address, chain: Some(i) });
+    product.hashboards.iter().enumerate().flat_map(|b| of(b).collect::<Vec<_>>()).collect()
+}
+
+/// A part that measures in two places counts once.
+fn sensors_of(board: &Hashboard) -> BTreeSet<u8> {
+    board.sensors.iter().filter_map(|s| s.part.address()).collect()
+}
+
+fn hex(addresses: &[u8]) -> String {
+    addresses.iter().map(|a| format!("{a:#04x}")).collect::<Vec<_>>().join(", ")
+}
+
+/// A regulator that does not obey costs the others their supply: its rail cannot be shown to be off.
+fn shared(product: &Product) -> Vec<Spot> {
+    let regulators = product.hashboards.iter().filter_map(|b| b.regulator.address());
+    let all = regulators.chain(product.fan.address()).chain(product.supply.address());
+    all.map(|address| Spot { address, chain: None }).collect()
+}
+
+impl Harm {
+    /// What it hits by this luck; `None` where the product has no part for it.
+    #[must_use]
+    pub fn aim(self, product: &Product, luck: &mut Luck) -> Option<Aim> {
+        let all: Vec<usize> = (0..product.hashboards.len()).collect();
+        let chain = luck.pick(&all)?;
+        let of_chain = Aim { place: format!("chain {chain}"), touched: vec![chain], chain, seed: luck.bits(), ..Aim::default() };
+        let (every, hit) = (all.clone(), of_chain.clone());
+        let of_all = move |place: &str| Aim { place: place.to_owned(), touched: every.clone(), ..hit.clone() };
+        // Fewer fans than must turn cost all chains their power.
+        let spare = product.fans > product.limits.fans_min;
+        Some(match self {
+            Harm::Nack { parts } => {
+                let mut spots = [sensors(product), shared(product)].concat();
+                luck.shuffle(&mut spots);
+                spots.truncate(parts);
+                if spots.len() < parts {
+                    return None;
+                }
+                let addresses: Vec<u8> = spots.iter().map(|s| s.address).collect();
+                let own: Option<Vec<usize>> = spots.iter().map(|s| s.chain).collect();
+                Aim { addresses: addresses.clone(), touched: own.unwrap_or(all), place: hex(&addresses), ..of_chain }
+            }
+            Harm::Sensor(felt) => {
+                let s = luck.pick(&sensors(product))?;
+                let touched = s.chain.map_or(all, |c| vec![c]);
+                let felt = luck.pick(felt);
+                Aim { place: format!("sensor {:#04x}", s.address), touched, addresses: vec![s.address], felt, ..of_chain }
+            }
+            Harm::FanStall { all: true } if product.fans > 0 => of_all("all fans"),
+            Harm::FanStall { .. } | Harm::TachNoise if product.fans > 0 => {
+                let number = luck.below(usize::from(product.fans));
+                let touched = if spare { Vec::new() } else { all };
+                Aim { place: format!("fan {number}"), number, touched, ..of_chain }
+            }
+            Harm::FanStall { .. } | Harm::TachNoise => return None,
+            Harm::ChainCut => {
+                let chips = usize::from(product.hashboards[chain].chain.chips);
+                // Half and more is told from chance within minutes.
+                let number = luck.below(chips / 2);
+                (chips > 1).then_some(Aim { place: format!("chain {chain} behind chip {number}"), number, ..of_chain })?
+            }
+            Harm::Line(_) | Harm::WrongNonces | Harm::HotUnplug => of_chain,
+            Harm::RegulatorSilent => {
+                let address = product.hashboards[chain].regulator.address()?;
+                Aim { place: format!("regulator of chain {chain}"), touched: all, addresses: vec![address], ..of_chain }
+            }
+            Harm::SupplyBabble => Aim { addresses: vec![product.supply.address()?], ..of_all("supply") },
+            Harm::BrownOut => of_all("supply"),
+            Harm::Twins => {
+                let other = luck.pick(&all.iter().copied().filter(|c| *c != chain).collect::<Vec<_>>())?;
+                let (one, two) = (&product.hashboards[chain], &product.hashboards[other]);
+                let sensors = sensors_of(one).into_iter().zip(sensors_of(two));
+                let moved: Vec<_> = sensors.chain(one.regulator.address().zip(two.regulator.address())).collect();
+                if moved.is_empty() {
+                    return None;
+                }
+                Aim { moved, ..of_all(&format!("chain {chain} at the addresses of chain {other}")) }
+            }
+            Harm::PoolDrop | Harm::PoolSilence => of_all("upstream 0"),
+            Harm::ClockJump(_) => Aim { place: "wall clock".to_owned(), touched: Vec::new(), ..of_chain },
+            Harm::Ambient(_) | Harm::Trips => of_all("room"),
+        })
+    }
+
+    /// Does the harm, or undoes it as a technician would.
+    pub fn set(self, aim: &Aim, sim: &mut Simulation, on: bool) {
+        let product = sim.product();
+        match self {
+            Harm::Nack { .. } | Harm::RegulatorSilent => {
+                let mut world = lock(sim.world());
+                aim.addresses.iter().for_each(|a| world.silence(*a, on));
+            }
+            Harm::Sensor(_) => {
+                let felt = aim.felt.filter(|_| on);
+                aim.addresses.iter().for_each(|a| lock(sim.world()).feign().sensor(*a, felt));
+            }
+            Harm::FanStall { all } => {
+                let mut world = lock(sim.world());
+                let fans = if all { 0..usize::from(product.fans) } else { aim.number..aim.number + 1 };
+                fans.for_each(|fan| world.stick_fan(fan, on));
+            }
+            Harm::TachNoise => lock(sim.world()).feign().tach(aim.number, on.then_some(aim.seed)),
+            Harm::ChainCut => {
+                let whole = usize::from(product.hashboards[aim.chain].chain.chips);
+                let left = if on { aim.number } else { whole };
+                lock(sim.world()).cut_chain(aim.chain, u8::try_from(left).unwrap_or(u8::MAX));
+            }
+            Harm::Line(damage) => sim.harms().line(aim.chain, on.then_some(damage)),
+            Harm::WrongNonces => {
+                let permille = if on { WRONG_PERMILLE } else { 0 };
+                lock(sim.world()).chain(aim.chain).into_iter().for_each(|(c, now)| c.set_wrong(now, permille));
+            }
+            Harm::SupplyBabble => aim.addresses.iter().for_each(|a| sim.harms().bus().babble(*a, on)),
+            Harm::BrownOut => lock(sim.world()).feign().brown_out = on,
+            Harm::HotUnplug if on => lock(sim.world()).unplug(aim.chain),
+            Harm::HotUnplug => lock(sim.world()).plug(aim.chain),
+            Harm::Twins => sim.harms().bus().strap(aim.moved.iter().copied().filter(|_| on)),
+            Harm::PoolDrop => sim.cut_pool(0, on),
+            Harm::PoolSilence => sim.pool(0).into_iter().for_each(|p| p.mute(on)),
+            Harm::ClockJump(by) => sim.jump_clock(if on { by } else { 0 }),
+            Harm::Ambient(air) => lock(sim.world()).set_ambient(if on { air } else { ROOM }),
+            // Its course is the scenario's.
+            Harm::Trips => {}
+        }
+    }
+
+    /// Whether the repair is made on a table: the board is pulled for it and put back.
+    #[must_use]
+    pub fn repaired_on_the_table(self) -> bool {
+        matches!(self, Harm::ChainCut)
+    }
+
+    /// Which chain's board is meant.
+    #[must_use]
+    pub fn board(aim: &Aim) -> usize {
+        aim.chain
+    }
+}

@@ -1,0 +1,296 @@
+//! The scenario: one kind of fault after the other, each into a machine that hashes and that nothing else is wrong with.
+//!
+//! ```text
+//!  warm up ─▶ well ─▶ harm ─▶ the firmware names it ─▶ heal ─▶ back in time? ─▶ what fades has faded ─▶ pause ─▶ well …
+//!                                                        └─ no: latched? ─▶ the technician starts it ─▶ back
+//! ```
+//! Order, targets and pauses are the seed's. Between two faults the technician repairs what cannot heal by itself and asks for a
+//! start where the machine has latched. Not here: how harm is done (`harm`).
+
+use super::catalogue::{Kind, Length, Picked, Recovery};
+use super::harm::{Aim, Harm, ROOM};
+use super::luck::Luck;
+use crate::machine::lock;
+use crate::simulation::Simulation;
+use crate::watch::FRESH_LEAST;
+use model::{Celsius, Command, FaultCode, Severity, Time};
+use serde::Serialize;
+use std::time::Duration;
+
+/// From plugging in to hashing, and some.
+const WARM_UP: Duration = Duration::from_secs(600);
+/// Hashing before the first fault, so that every controller has seen what is normal.
+const WARM: Duration = Duration::from_secs(60);
+/// The machine is looked at this often: once a second, as a person who waits would.
+const LOOK: Duration = Duration::from_secs(1);
+/// Pause between two faults, and what the seed adds at most.
+const PAUSE: Duration = Duration::from_secs(5);
+const PAUSE_MORE: usize = 20;
+/// A board stands on the table for so long.
+const ON_THE_TABLE: Duration = Duration::from_secs(15);
+/// A machine that latched is left alone for so long, cool, to see that it stays off.
+const LATCH_WATCH: Duration = Duration::from_secs(120);
+/// What is judged over minutes is gone after this: the longest window is ten minutes.
+const FADE: Duration = Duration::from_secs(700);
+/// A machine that is not back in time is waited for so long, and once more after a start.
+const LATE: Duration = Duration::from_secs(600);
+/// Fewer chain-seconds than this say nothing about a part of a hundred.
+const WORK_LEAST: f64 = 20.0;
+/// A room that no fan and no lower clock can save.
+const FURNACE: Celsius = Celsius(115.0);
+/// So many trips need a person.
+const TRIPS: usize = 3;
+/// A trip is over after this, and the machine back.
+const TRIP_LIMIT: Duration = Duration::from_secs(900);
+
+/// One fault that was injected.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Record {
+    /// Its kind.
+    pub name: &'static str,
+    /// What was hit.
+    pub place: String,
+    /// When it began.
+    pub at_seconds: f64,
+    /// From its end to all chains hashing; null where a person was needed.
+    pub recovered_seconds: Option<f64>,
+    /// Whether it needed a person to ask for a start.
+    pub latched: bool,
+}
+
+/// Injects these kinds, one after the other, until `end`.
+pub(crate) fn run(sim: &mut Simulation, picked: Picked, seed: u64, end: Time) -> Vec<Record> {
+    let mut kinds: Vec<_> = picked.kinds().collect();
+    let mut luck = Luck::new(seed ^ 0xfa01_7500);
+    luck.shuffle(&mut kinds);
+    let mut run = Run { sim, luck, records: Vec::new() };
+    if !run.until(WARM_UP, |r| r.is_well(&[])) {
+        run.violate("it did not come up within ten minutes");
+        return run.records;
+    }
+    run.rest(WARM);
+    for kind in kinds {
+        let more = Duration::from_secs(run.luck.below(PAUSE_MORE) as u64);
+        run.rest(PAUSE + more);
+        let Some(aim) = kind.harm.aim(run.sim.product(), &mut run.luck) else { continue };
+        if run.sim.now() >= end {
+            run.violate(&format!("{}: there was no time left for it", kind.name));
+        } else if !run.inject(kind, &aim) {
+            break;
+        }
+    }
+    let left = end.since(run.sim.now());
+    run.rest(left);
+    run.records
+}
+
+struct Run<'a> {
+    sim: &'a mut Simulation,
+    luck: Luck,
+    records: Vec<Record>,
+}
+
+/// What became of a machine whose fault has ended.
+enum Back {
+    After(Duration),
+    Late,
+}
+
+impl Run<'_> {
+    fn violate(&mut self, what: &str) {
+        self.sim.violate(what);
+    }
+
+    fn pass(&mut self, time: Duration) {
+        let to = self.sim.now() + time;
+        self.sim.run_until(to);
+    }
+
+    /// Lets time pass until this holds, at most so long; gives whether it did.
+    fn until(&mut self, limit: Duration, holds: impl Fn(&Self) -> bool) -> bool {
+        let by = self.sim.now() + limit;
+        while !holds(self) {
+            if self.sim.now() >= by {
+                return false;
+            }
+            self.pass(LOOK);
+        }
+        true
+    }
+
+    /// All chains hash, with all their chips as far as those are known, and nothing but this is shown.
+    fn is_well(&self, fades: &[FaultCode]) -> bool {
+        // A notice says that all goes on: power that was held down is raised by and by.
+        let left = |f: &&model::Fault| f.code.severity() > Severity::Notice;
+        let only = self.sim.rig().faults().iter().filter(left).all(|f| fades.contains(&f.code));
+        only && self.sim.is_whole(fades.contains(&FaultCode::ChainShort))
+    }
+
+    fn names(&self, kind: &Kind) -> bool {
+        self.sim.rig().faults().iter().any(|f| kind.shows.contains(&f.code))
+    }
+
+    fn shown(&self) -> String {
+        let mut shown: Vec<_> = self.sim.rig().faults().iter().map(|f| format!("{} at {}", f.code.code(), f.place)).collect();
+        shown.push(format!("{} chains hash", self.sim.hashing()));
+        shown.join(", ")
+    }
+
+    /// Time in which nothing is wrong, and nothing may be said to be.
+    fn rest(&mut self, time: Duration) {
+        let to = self.sim.now() + time;
+        let mut told = false;
+        while self.sim.now() < to {
+            let next = (self.sim.now() + LOOK).min(to);
+            self.sim.run_until(next);
+            if !told && !self.is_well(&[]) {
+                told = true;
+                let shown = self.shown();
+                self.violate(&format!("nothing is wrong, and there is: {shown}"));
+            }
+        }
+    }
+
+    /// One fault from its beginning to its end; false where the machine never came back.
+    fn inject(&mut self, kind: &Kind, aim: &Aim) -> bool {
+        let (at, before) = (self.sim.now(), self.sim.work());
+        self.sim.touch(&aim.touched);
+        let named = match kind.harm {
+            Harm::Trips => self.trip(kind, aim),
+            _ => self.hold(kind, aim),
+        };
+        let ended = self.sim.now();
+        let (named, back) = self.come_back(kind, ended, named);
+        if !named && !kind.shows.is_empty() {
+            let shown = self.shown();
+            self.violate(&format!("{} ({}): the firmware never named it; there is: {shown}", kind.name, aim.place));
+        }
+        let work = self.sim.work().since(before);
+        if work.due >= WORK_LEAST && work.part() < FRESH_LEAST {
+            let percent = work.part() * 100.0;
+            self.violate(&format!(
+                "{} ({}): chains that it does not touch did {percent:.1} % of their work",
+                kind.name, aim.place
+            ));
+        }
+        let (recovered, latched, back) = match (back, kind.latches) {
+            (Back::After(time), false) => (Some(time), false, true),
+            (Back::After(time), true) => {
+                self.violate(&format!("{} ({}): it did not latch", kind.name, aim.place));
+                (Some(time), false, true)
+            }
+            (Back::Late, _) => self.help(kind, aim, ended),
+        };
+        let recovered_seconds = recovered.map(|t| t.as_secs_f64());
+        let (name, place, at_seconds) = (kind.name, aim.place.clone(), at.secs_f64());
+        self.records.push(Record { name, place, at_seconds, recovered_seconds, latched });
+        if back && !self.until(FADE, |r| r.is_well(&[])) {
+            let shown = self.shown();
+            self.violate(&format!("{} ({}): long after it there is: {shown}", kind.name, aim.place));
+            return false;
+        }
+        self.sim.touch(&[]);
+        back
+    }
+
+    /// Does the harm for as long as the row says; gives whether the firmware named it.
+    fn hold(&mut self, kind: &Kind, aim: &Aim) -> bool {
+        kind.harm.set(aim, self.sim, true);
+        let named = match kind.length {
+            Length::For(time) | Length::Course(time) => {
+                self.pass(time);
+                self.names(kind)
+            }
+            Length::Named { within, lasts } => {
+                let named = self.until(within, |r| r.names(kind));
+                self.pass(lasts);
+                named
+            }
+        };
+        if kind.harm.repaired_on_the_table() {
+            Harm::HotUnplug.set(aim, self.sim, true);
+            self.pass(ON_THE_TABLE);
+            kind.harm.set(aim, self.sim, false);
+            Harm::HotUnplug.set(aim, self.sim, false);
+        } else {
+            kind.harm.set(aim, self.sim, false);
+        }
+        named
+    }
+
+    /// Three trips, each from hashing. The last one leaves it cool.
+    fn trip(&mut self, kind: &Kind, aim: &Aim) -> bool {
+        // Trips of earlier faults are forgiven: it must take three.
+        self.sim.command(Command::Start);
+        for trip in 1..=TRIPS {
+            Harm::Ambient(FURNACE).set(aim, self.sim, true);
+            let chains = self.sim.product().hashboards.len();
+            let off = |r: &Self| {
+                let danger = r.sim.rig().faults().iter().filter(|f| kind.shows.contains(&f.code)).count();
+                danger >= chains && r.sim.hashing() == 0
+            };
+            let tripped = self.until(TRIP_LIMIT, off);
+            lock(self.sim.world()).set_ambient(ROOM);
+            if !tripped {
+                return false;
+            }
+            if trip < TRIPS && !self.until(TRIP_LIMIT, |r| r.is_well(&[])) {
+                let shown = self.shown();
+                self.violate(&format!("{}: it is not back after trip {trip}; there is: {shown}", kind.name));
+                return true;
+            }
+        }
+        true
+    }
+
+    /// Waits until all chains hash, as long as the row allows.
+    fn come_back(&mut self, kind: &Kind, ended: Time, mut named: bool) -> (bool, Back) {
+        let mut cool_at = None;
+        loop {
+            if !named && self.names(kind) {
+                named = true;
+            }
+            // What is not noticed at once must be noticed before it counts as over.
+            if self.is_well(kind.fades) && (named || kind.shows.is_empty() || matches!(kind.length, Length::Named { .. })) {
+                return (named, Back::After(self.sim.now().since(ended)));
+            }
+            if cool_at.is_none() && self.sim.is_cool() {
+                cool_at = Some(self.sim.now());
+            }
+            let from = match kind.recovery {
+                Recovery::Wire => Some(ended),
+                Recovery::Power => cool_at,
+            };
+            let late = from.is_some_and(|t| self.sim.now().since(t) > kind.recovery.limit());
+            if late || self.sim.now().since(ended) > TRIP_LIMIT {
+                return (named, Back::Late);
+            }
+            self.pass(LOOK);
+        }
+    }
+
+    /// A machine that is not back in time: as its row says, or not. Gives the time to its recovery by itself, whether it latched, and
+    /// whether it is back.
+    fn help(&mut self, kind: &Kind, aim: &Aim, ended: Time) -> (Option<Duration>, bool, bool) {
+        if kind.latches {
+            let hashing = self.sim.hashing();
+            if self.until(LATCH_WATCH, |r| r.sim.hashing() > hashing) {
+                self.violate(&format!("{} ({}): its latch ended by itself", kind.name, aim.place));
+            }
+        } else {
+            let shown = self.shown();
+            let after = self.sim.now().since(ended).as_secs();
+            self.violate(&format!("{} ({}): it is not back after {after} s; there is: {shown}", kind.name, aim.place));
+            if self.until(LATE, |r| r.is_well(kind.fades)) {
+                return (Some(self.sim.now().since(ended)), false, true);
+            }
+        }
+        self.sim.command(Command::Start);
+        let back = self.until(LATE, |r| r.is_well(kind.fades));
+        if !back {
+            let shown = self.shown();
+            self.violate(&format!("{} ({}): a start did not bring it back; there is: {shown}", kind.name, aim.place));
+        }
+        (None, true, back)
+    }
+}

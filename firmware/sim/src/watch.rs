@@ -1,0 +1,219 @@
+//! The invariants, looked at from outside at every step of a simulation: in the physics, never in what the firmware believes.
+//!
+//! No chip above its danger limit with power for longer than a second, no order beyond the limits, no reading without full fans,
+//! and healthy chains that keep their work while others fail. What is sent to a pool is looked at on the wire (`link`).
+
+use crate::machine::World;
+use model::{Celsius, Limits, Percent, Time};
+use std::time::Duration;
+
+/// A chip may be above its danger limit for this long.
+const DANGER_LIMIT: Duration = Duration::from_secs(1);
+/// Temperatures of a board under power that are this old want full fans.
+const UNREAD_FANS: Duration = Duration::from_secs(10);
+/// The regulator has 5 s to say that it is off, then the supply is cut.
+const CUT_LIMIT: Duration = Duration::from_secs(10);
+/// What a duty of 100 % may lack: the controller has 255 steps.
+const FULL_DUTY: Percent = Percent(99.5);
+/// Violations that are kept; the first ones tell the story.
+const VIOLATIONS_LIMIT: usize = 20;
+/// Least part of their time that chains which nothing is wrong with spend on fresh work while another fails.
+pub const FRESH_LEAST: f64 = 0.99;
+
+/// Time that chains should have hashed, and time that they did, on work that was not done before.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Work {
+    /// Chain-seconds while a pool offered a job.
+    pub due: f64,
+    /// Of these, on fresh work.
+    pub fresh: f64,
+}
+
+impl Work {
+    /// The part that was fresh; 1 where none was due.
+    #[must_use]
+    pub fn part(self) -> f64 {
+        if self.due > 0.0 { self.fresh / self.due } else { 1.0 }
+    }
+
+    /// What was added since `before`.
+    #[must_use]
+    pub fn since(self, before: Work) -> Work {
+        Work { due: self.due - before.due, fresh: self.fresh - before.fresh }
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Seen {
+    hot_since: Option<Time>,
+    powered_since: Option<Time>,
+    /// It hashed, and no fault has touched it since.
+    healthy: bool,
+    /// A fault may touch it now.
+    touched: bool,
+    /// Candidates, and repeated ones, at the last look.
+    hashes: (u64, u64),
+}
+
+/// The watcher of one simulation.
+#[derive(Debug)]
+pub struct Watch {
+    limits: Limits,
+    chains: Vec<Seen>,
+    hottest: Celsius,
+    work: Work,
+    looked_at: Time,
+    violations: Vec<String>,
+}
+
+impl Watch {
+    /// Nothing was seen yet.
+    #[must_use]
+    pub fn new(limits: Limits, chains: usize) -> Watch {
+        let chains = vec![Seen::default(); chains];
+        Watch { limits, chains, hottest: Celsius(0.0), work: Work::default(), looked_at: Time::ZERO, violations: Vec::new() }
+    }
+
+    /// Notes what must never be.
+    pub fn violate(&mut self, now: Time, what: &str) {
+        if self.violations.len() < VIOLATIONS_LIMIT {
+            self.violations.push(format!("{:.1} s: {what}", now.secs_f64()));
+        }
+    }
+
+    /// What must never be and was.
+    #[must_use]
+    pub fn violations(&self) -> &[String] {
+        &self.violations
+    }
+
+    /// The hottest chip so far.
+    #[must_use]
+    pub fn hottest(&self) -> Celsius {
+        self.hottest
+    }
+
+    /// What chains did that no fault touched.
+    #[must_use]
+    pub fn work(&self) -> Work {
+        self.work
+    }
+
+    /// From now on a fault may touch these chains. Others than these, and after it none, must do their work.
+    pub fn touch(&mut self, chains: &[usize]) {
+        for (i, seen) in self.chains.iter_mut().enumerate() {
+            seen.touched = chains.contains(&i);
+            seen.healthy &= !seen.touched;
+        }
+    }
+
+    /// Looks at everything; `offered` says whether a pool offers a job.
+    pub fn look(&mut self, now: Time, world: &World, offered: bool) {
+        let passed = now.since(self.looked_at).as_secs_f64();
+        self.looked_at = now;
+        for chain in 0..self.chains.len() {
+            self.look_at_heat(now, chain, world);
+            self.look_at_orders(now, chain, world);
+            self.look_at_readings(now, chain, world);
+            self.look_at_work(chain, world, if offered { passed } else { 0.0 });
+        }
+    }
+
+    fn look_at_heat(&mut self, now: Time, chain: usize, world: &World) {
+        let Some(chip) = world.chip_temperature(chain) else { return };
+        self.hottest = self.hottest.max(chip);
+        if chip <= self.limits.danger {
+            self.chains[chain].hot_since = None;
+            return;
+        }
+        let since = *self.chains[chain].hot_since.get_or_insert(now);
+        let on = world.rail(chain).is_some_and(|v| v.0 > 0.0);
+        if on && now.since(since) > DANGER_LIMIT {
+            self.violate(now, &format!("chain {chain} has power at {chip:.1}"));
+        }
+    }
+
+    fn look_at_orders(&mut self, now: Time, chain: usize, world: &World) {
+        if world.rail(chain).is_some_and(|v| v > self.limits.rail_max) {
+            self.violate(now, &format!("chain {chain} has a rail above {}", self.limits.rail_max));
+        }
+        if world.clock(chain).is_some_and(|c| c.0 > self.limits.clock_max.0 + 1e-6) {
+            self.violate(now, &format!("chain {chain} has a clock above {}", self.limits.clock_max));
+        }
+    }
+
+    fn look_at_readings(&mut self, now: Time, chain: usize, world: &World) {
+        if world.rail(chain).is_none_or(|v| v.0 <= 0.0) {
+            self.chains[chain].powered_since = None;
+            return;
+        }
+        // A board that was just given power was not to be read before.
+        let since = *self.chains[chain].powered_since.get_or_insert(now);
+        let unread = now.since(world.unread_since(chain).unwrap_or(now));
+        if unread > UNREAD_FANS && now.since(since) > UNREAD_FANS && world.duty().is_some_and(|d| d < FULL_DUTY) {
+            self.violate(now, &format!("chain {chain} has a temperature {unread:.0?} old and the fans are not full"));
+        }
+        if unread > self.limits.reading_age_max * 3 + CUT_LIMIT {
+            self.violate(now, &format!("chain {chain} has a temperature {unread:.0?} old and power"));
+        }
+    }
+
+    fn look_at_work(&mut self, chain: usize, world: &World, due: f64) {
+        let (hashes, hashing) = (world.hashes(chain), world.hashing(chain));
+        let seen = &mut self.chains[chain];
+        let (tested, repeated) = (hashes.0 - seen.hashes.0, hashes.1 - seen.hashes.1);
+        seen.hashes = hashes;
+        seen.healthy |= hashing && !seen.touched;
+        if seen.healthy {
+            self.work.due += due;
+            let fresh = if tested > 0 { 1.0 - repeated as f64 / tested as f64 } else { 1.0 };
+            self.work.fresh += if hashing { due * fresh } else { 0.0 };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::machine::{buses, lock};
+    use hwdrivers::bus::Message;
+    use hwdrivers::chip::Scale;
+    use std::sync::{Arc, Mutex};
+
+    const SCALE: Scale = Scale { zero_bits: 0, scale_bits: 36, stretch_bits: 0 };
+
+    #[test]
+    fn power_on_a_board_that_nobody_reads_is_seen() {
+        let product = &board::antminer_s19jpro::PRODUCT;
+        let mut watch = Watch::new(product.limits, product.hashboards.len());
+        let world = Arc::new(Mutex::new(World::new(product, 1, SCALE)));
+        let mut handles = buses(&world);
+        let end = Time::from_secs(26);
+        lock(&world).advance(end);
+        watch.look(end, &lock(&world), true);
+        assert_eq!(watch.violations, Vec::<String>::new());
+        handles.gpio.set(65, false).expect("a line");
+        let enable = [0x55, 0xaa, 5, 0x15, 1, 0, 0x1b];
+        handles.i2c.transfer(0x21, &mut [Message::Write(&enable)]).expect("answers");
+        watch.look(end, &lock(&world), true);
+        assert_eq!(watch.violations, ["26.0 s: chain 1 has a temperature 26s old and power"]);
+    }
+
+    #[test]
+    fn only_time_of_chains_that_hashed_and_that_nothing_touches_is_due() {
+        let half = Work { due: 4.0, fresh: 2.0 };
+        assert_eq!((half.part(), Work::default().part()), (0.5, 1.0));
+        assert_eq!(half.since(Work { due: 3.0, fresh: 2.0 }).part(), 0.0);
+        let product = &board::antminer_s19jpro::PRODUCT;
+        let world = World::new(product, 1, SCALE);
+        let mut watch = Watch::new(product.limits, 3);
+        watch.look(Time::from_secs(1), &world, true);
+        assert_eq!(watch.work().due, 0.0, "none has hashed yet");
+        watch.chains.iter_mut().for_each(|c| c.healthy = true);
+        watch.touch(&[1]);
+        watch.look(Time::from_secs(2), &world, true);
+        assert_eq!((watch.work().due, watch.work().fresh), (2.0, 0.0), "two chains hash no more");
+        watch.look(Time::from_secs(3), &world, false);
+        assert_eq!(watch.work().due, 2.0, "nobody offers a job");
+    }
+}

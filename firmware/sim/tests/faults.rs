@@ -1,0 +1,66 @@
+//! Every fault of the catalogue in an S19j Pro, by twenty seeds: the invariants hold, each is named and each is recovered from.
+//!
+//! In four tests, so that processor cores share them; `make seeds` looks at a thousand. Not here: what a single fault looks like
+//! (`safety`).
+
+use sim::fault::catalogue::{KINDS, Picked};
+use sim::simulation::{Report, Scenario, Simulation};
+use std::time::Duration;
+
+const DURATION: Duration = Duration::from_secs(2 * 3600);
+
+fn run(product: &'static model::Product, seed: u64) -> Report {
+    let scenario = Scenario { product, seed, duration: DURATION, faults: Picked::ALL };
+    Simulation::new(scenario).expect("drivers for every part").run()
+}
+
+fn check(seeds: std::ops::Range<usize>) {
+    for seed in seeds {
+        let product = &board::antminer_s19jpro::PRODUCT;
+        let r = run(product, seed as u64);
+        let what = format!("{} seed {seed}", product.name);
+        assert_eq!(r.violations, Vec::<String>::new(), "{what}");
+        assert!(r.fresh_work_fraction > 0.99, "{what}: {}", r.fresh_work_fraction);
+        assert!(r.duplicates == 0 && r.shares > 100, "{what}: {r:?}");
+        for f in &r.faults {
+            let kind = KINDS.iter().find(|k| k.name == f.name).expect("a row");
+            assert_eq!((f.latched, f.recovered_seconds.is_none()), (kind.latches, kind.latches), "{what}: {f:?}");
+        }
+    }
+}
+
+#[test]
+fn seeds_1_to_5() {
+    check(1..6);
+}
+
+#[test]
+fn seeds_6_to_10() {
+    check(6..11);
+}
+
+#[test]
+fn seeds_11_to_15() {
+    check(11..16);
+}
+
+#[test]
+fn seeds_16_to_20() {
+    check(16..21);
+}
+
+#[test]
+fn a_product_with_every_part_gets_every_kind_and_the_same_seed_the_same_bytes() {
+    let r = run(&board::antminer_s19jpro::PRODUCT, 21);
+    let mut got: Vec<_> = r.faults.iter().map(|f| f.name).collect();
+    let order = got.clone();
+    got.sort_unstable();
+    let mut all: Vec<_> = KINDS.iter().map(|k| k.name).collect();
+    all.sort_unstable();
+    assert_eq!(got, all);
+    let again = run(&board::antminer_s19jpro::PRODUCT, 21);
+    let text = |r: &Report| serde_json::to_string(r).expect("numbers and texts");
+    assert_eq!(text(&r), text(&again));
+    let other = run(&board::antminer_s19jpro::PRODUCT, 22);
+    assert_ne!(order, other.faults.iter().map(|f| f.name).collect::<Vec<_>>(), "another seed, another order");
+}
