@@ -30,6 +30,8 @@ const PAUSE_MORE: usize = 20;
 const ON_THE_TABLE: Duration = Duration::from_secs(15);
 /// A machine that latched is left alone for so long, cool, to see that it stays off.
 const LATCH_WATCH: Duration = Duration::from_secs(120);
+/// A last wrong reading is acted upon within this: a fan is read each 2 s and judged after 5.
+const SETTLE: Duration = Duration::from_secs(10);
 /// What is judged over minutes is gone after this: the longest window is ten minutes.
 const FADE: Duration = Duration::from_secs(700);
 /// A machine that is not back in time is waited for so long, and once more after a start.
@@ -184,6 +186,8 @@ impl Run<'_> {
         let recovered_seconds = recovered.map(|t| t.as_secs_f64());
         let (name, place, at_seconds) = (kind.name, aim.place.clone(), at.secs_f64());
         self.records.push(Record { name, place, at_seconds, recovered_seconds, latched });
+        // What was read last before the end is judged a little later.
+        self.pass(SETTLE);
         if back && !self.until(FADE, |r| r.is_well(&[])) {
             let shown = self.shown();
             self.violate(&format!("{} ({}): long after it there is: {shown}", kind.name, aim.place));
