@@ -155,8 +155,8 @@ impl Probe {
     /// Looks whether it stands still while the load of its board, as a part of the nominal one, changes.
     pub fn follow(&mut self, now: Time, load: f64, age_max: Duration) {
         self.load = load;
-        // What a control board or a regulator shows follows other things than the load, or in steps of whole degrees.
-        let follows = matches!(self.place, SensorPlace::Chip | SensorPlace::BoardInlet | SensorPlace::BoardOutlet);
+        // What a control board, a regulator or the inlet's air shows follows other things than the load, or in steps too wide.
+        let follows = matches!(self.place, SensorPlace::Chip | SensorPlace::BoardOutlet);
         let fresh = self.believed.is_some_and(|b| now.since(b.at) <= age_max);
         let Some(still) = self.still.as_mut().filter(|_| follows && fresh) else { return };
         (still.low, still.high) = (still.low.min(load), still.high.max(load));
@@ -307,6 +307,7 @@ mod tests {
             (1.0, 0.85, false, SensorPlace::Chip, false),
             (0.0, 1.0, true, SensorPlace::BoardOutlet, false),
             (0.0, 1.0, false, SensorPlace::ControlBoard, false),
+            (0.0, 1.0, false, SensorPlace::BoardInlet, false),
         ] {
             let mut p = Probe::new(SensorId(0), place);
             for at in 0..400 {
