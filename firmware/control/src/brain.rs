@@ -35,6 +35,8 @@ const DUTY_AGAIN: Duration = Duration::from_secs(5);
 const DUTY_STEP: f64 = 1.0;
 /// Tuning is looked at this often at most: facts come by the hundred, and it moves in seconds.
 const TUNE_EVERY: Duration = Duration::from_millis(100);
+/// What a thread of the processor found shows for so long that the pool's work is good.
+const THREAD_PROVES: Duration = Duration::from_secs(90);
 /// Something is looked at this often even where nothing is due.
 const TICK: Duration = Duration::from_secs(1);
 /// Noise and lost orders that were not told again for so long are over.
@@ -79,6 +81,8 @@ pub struct Brain {
     pub(crate) failover: Failover,
     hunger: Hunger,
     ladder: Ladder,
+    /// When a thread of the processor last found something.
+    thread_found: Option<Time>,
     /// When mining was stopped.
     stopped: Option<Time>,
     pub(crate) schedule: Schedule,
@@ -118,6 +122,7 @@ impl Brain {
             failover: Failover::new(plan.upstreams),
             hunger: Hunger::new(now),
             ladder: Ladder::default(),
+            thread_found: None,
             stopped: None,
             schedule: Schedule::default(),
             faults: Faults::default(),
@@ -513,6 +518,8 @@ impl Brain {
         let detail = format!("silence of {} s", Rung::ALL.iter().find(|r| r.0 == rung).map_or(0, |r| r.1.as_secs()));
         match rung {
             Rung::Job => return self.schedule.refresh(),
+            // A thread of the processor that finds something on the same work proves pool and work.
+            Rung::Upstream if self.thread_found.is_some_and(|t| now.since(t) < THREAD_PROVES) => return,
             Rung::Upstream => {
                 if let Some(upstream) = self.failover.active() {
                     let code = FaultCode::UpstreamSilent;
@@ -542,6 +549,8 @@ impl Brain {
             chain.nonce(now, &mut self.faults);
             self.ladder.nonce(now);
             self.faults.clear(FaultCode::FlatLine, "machine");
+        } else {
+            self.thread_found = Some(now);
         }
         let health = self.health.get_mut(usize::from(nonce.chain.0));
         let found = self.schedule.nonce(nonce);

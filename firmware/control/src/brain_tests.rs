@@ -33,6 +33,8 @@ struct Rig {
     obeys_rail_off: bool,
     pools_answer: bool,
     shares_answered: bool,
+    /// The product's chains find nothing.
+    mute_chains: bool,
 }
 
 impl Rig {
@@ -48,6 +50,7 @@ impl Rig {
             obeys_rail_off: true,
             pools_answer: true,
             shares_answered: true,
+            mute_chains: false,
         }
     }
     fn tell(&mut self, fact: Fact) {
@@ -82,6 +85,7 @@ impl Rig {
                     answer(self, Fact::UpstreamReady(u));
                     answer(self, Fact::Job(job(100 + u64::from(u.0), u.0, true)));
                 }
+                Order::Work(w) if self.mute_chains && w.chain.0 < 2 => {}
                 Order::Work(w) => answer(
                     self,
                     Fact::Nonce(Nonce {
@@ -422,6 +426,21 @@ fn threads_come_after_the_chains_and_are_called_so_and_idle_without_a_pool() {
         !places.is_empty() && places.iter().all(|p| p == "cpu 0" || p.starts_with("fan") || p.contains("sensor")),
         "{places:?}"
     );
+}
+
+#[test]
+fn silent_chains_cost_no_pool_that_the_processor_mines_for() {
+    for (cpus, left) in [(0, true), (1, false)] {
+        let mut r = Rig::new(Plan { cpus, ..PLAN });
+        if cpus > 0 {
+            r.tell(Fact::ChainHashing { chain: ChainId(2), epoch: Duration::from_secs(2), nonce_bits: NONCE_BITS });
+        }
+        r.run(60);
+        r.mute_chains = true;
+        r.orders.clear();
+        r.run(150);
+        assert_eq!(r.orders.iter().any(|o| matches!(o, Order::Disconnect(_))), left, "with {cpus} threads");
+    }
 }
 
 #[test]

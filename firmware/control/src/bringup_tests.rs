@@ -274,7 +274,7 @@ fn a_board_on_the_supplys_own_rail_is_held_in_reset_and_cuts_the_others_only_in_
 #[test]
 fn a_part_that_does_not_belong_here_keeps_the_board_off() {
     let mut b = Bench::new();
-    for (part, until) in [(BoardPart::Regulator, 60), (BoardPart::Eeprom, u64::MAX / 2_000_000)] {
+    for (part, until) in [(BoardPart::Regulator, RETRY.as_secs()), (BoardPart::Eeprom, u64::MAX / 2_000_000)] {
         b.c.identified(ms(0), part, Err("86: it is in its boot loader".to_owned()), &mut b.faults);
         assert!(b.faults.iter().any(|f| f.code == FaultCode::BoardUnknown && f.detail.contains("boot loader")));
         assert!(b.c.is_stranger(Time::from_secs(until - 1)));
