@@ -168,6 +168,10 @@ impl Uart for Line {
         self.baud = baud;
         self.with(|tty| tty.set_baud(baud))
     }
+    /// By the descriptor that its thread polls.
+    fn wakes(&self) -> bool {
+        true
+    }
 }
 
 /// The bus of a machine's sensors and controllers: a device of Linux, or a simulation's socket.

@@ -60,9 +60,16 @@ pub trait Uart: Send {
     /// # Errors
     /// [`BusError::Baud`] where the hardware fell back to another rate.
     fn set_baud(&mut self, baud: Baud) -> Result<(), BusError>;
+    /// Whether its owner is woken when bytes arrive. Without that it must be read by the clock.
+    fn wakes(&self) -> bool {
+        false
+    }
 }
 
 impl Uart for Box<dyn Uart> {
+    fn wakes(&self) -> bool {
+        (**self).wakes()
+    }
     fn write(&mut self, bytes: &[u8]) -> Result<(), BusError> {
         (**self).write(bytes)
     }

@@ -38,7 +38,7 @@ pub const JOBS: usize = 32;
 pub const EVENT_LIMIT: usize = 1024;
 /// Reads in one turn, so that a babbling line cannot hold it.
 const READS: usize = 16;
-/// A line is read at least this often while chips run: 20 ms of 3 Mbaud is 6,000 bytes, and real traffic a hundredth of it.
+/// A line that does not wake its owner is read at least this often while chips run: 20 ms of 3 Mbaud is 6,000 bytes, and real traffic a hundredth of it.
 const READ_PERIOD: Duration = Duration::from_millis(20);
 /// All sixteen bits that BIP 320 lets roll.
 const FULL_MASK: u32 = 0xffff << VERSION_SHIFT;
@@ -375,6 +375,7 @@ impl<U: Uart> ChainDriver for Chain<U> {
         let frame = self.roller.as_ref().map_or(Time::NEVER, Roller::due);
         match self.phase {
             Phase::Off => Time::NEVER,
+            _ if self.uart.wakes() => script.min(frame).min(self.watch_due()),
             _ => script.min(frame).min(self.read_at + READ_PERIOD),
         }
     }

@@ -14,6 +14,7 @@ pub(super) struct Line {
     pub(super) sent: Vec<Vec<u8>>,
     pub(super) bauds: Vec<u32>,
     pub(super) inbox: VecDeque<u8>,
+    pub(super) wakes: bool,
     reads: usize,
     gone: bool,
 }
@@ -21,7 +22,7 @@ pub(super) struct Line {
 impl Line {
     pub(super) fn of(chip: &Chip, chips: usize) -> Line {
         let (sent, bauds, inbox) = (vec![], vec![], VecDeque::new());
-        Line { chips, id: chip.id, size: chip.replies, sent, bauds, inbox, reads: 0, gone: false }
+        Line { chips, id: chip.id, size: chip.replies, sent, bauds, inbox, wakes: false, reads: 0, gone: false }
     }
 }
 
@@ -46,6 +47,9 @@ impl Uart for Line {
     fn set_baud(&mut self, baud: Baud) -> Result<(), BusError> {
         self.bauds.push(baud.0);
         Ok(())
+    }
+    fn wakes(&self) -> bool {
+        self.wakes
     }
 }
 

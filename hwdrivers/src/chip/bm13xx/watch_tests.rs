@@ -19,6 +19,17 @@ fn hashing() -> (Chain<Line>, Time) {
     (chain, now)
 }
 
+/// The frames of one write, whose codes stand at this place; a job is a write of its own.
+fn frames(mut write: &[u8], at: usize) -> Vec<&[u8]> {
+    let mut frames = vec![];
+    while !write.is_empty() {
+        let length = if write[at] & 0x40 == 0 { write.len() } else { at + usize::from(write[at + 1]) };
+        let (frame, rest) = write.split_at(length);
+        (frames, write) = ([frames, vec![frame]].concat(), rest);
+    }
+    frames
+}
+
 /// Lets seconds pass; `answer` answers each question with a value or not at all.
 fn pass(chain: &mut Chain<Line>, now: &mut Time, seconds: u64, answer: impl Fn(u8, u8) -> Option<u32>) -> Vec<ChainEvent> {
     let mut events = vec![];
@@ -26,7 +37,7 @@ fn pass(chain: &mut Chain<Line>, now: &mut Time, seconds: u64, answer: impl Fn(u
     let at = if size == ReplySize::Bare { 0 } else { 2 };
     while *now < end {
         chain.turn(*now).expect("the line stands");
-        for frame in std::mem::take(&mut chain.uart.sent) {
+        for frame in std::mem::take(&mut chain.uart.sent).iter().flat_map(|write| frames(write, at)) {
             let (code, chip, register) = (frame[at], frame[at + 2], frame[at + 3]);
             if let (0x42 | 0x44, Some(value)) = (code, answer(chip, register)) {
                 chain.uart.inbox.extend(Reply::Register { value, chip, register }.to_bytes(size));
@@ -158,17 +169,20 @@ fn s9(mut sensor: Option<Sensor>, seconds: u64) -> (Vec<Result<f64, WatchError>>
     let chip = super::super::chip(ChipModel::Bm1387).expect("driven");
     let layout = ChainLayout { chip: ChipModel::Bm1387, chips: 63, domains: 21, address_interval: 4 };
     let mut chain = Chain::new(Line::of(chip, 63), &layout, Scale::HARDWARE);
+    chain.uart.wakes = true;
     chain.start(Time::ZERO);
     let (mut now, mut told) = (Time::ZERO, vec![]);
     while now < Time::from_secs(seconds) {
         chain.turn(now).expect("the line stands");
-        for frame in std::mem::take(&mut chain.uart.sent) {
-            if let Some(value) = sensor.as_mut().and_then(|s| s.hear(&frame)) {
+        for frame in std::mem::take(&mut chain.uart.sent).iter().flat_map(|write| frames(write, 0)) {
+            if let Some(value) = sensor.as_mut().and_then(|s| s.hear(frame)) {
                 chain.uart.inbox.extend(Reply::Register { value, chip: 0, register: 0 }.to_bytes(ReplySize::Bare));
             }
         }
         told.extend(std::iter::from_fn(|| chain.next_event()));
-        now = chain.wake_at().max(now);
+        // An answer wakes whoever waits for it.
+        let arrival = if chain.uart.inbox.is_empty() { Time::NEVER } else { now + Duration::from_millis(1) };
+        now = chain.wake_at().min(arrival).max(now);
     }
     (temperatures(&told), sensor)
 }
@@ -205,4 +219,25 @@ fn a_sensor_that_measures_nothing_says_why() {
     }
     let (told, _) = s9(None, 12);
     assert!(told.len() >= 2 && told.iter().all(|t| *t == Err(WatchError::Silent)), "{told:?}");
+}
+
+/// Without a byte from the chips, and without a look at the clock in between, all are asked as often as ever.
+#[test]
+fn a_line_that_wakes_its_owner_is_turned_to_only_when_something_is_due() {
+    let (mut chain, mut now) = hashing();
+    let asked = |chain: &mut Chain<Line>, now: &mut Time| {
+        let (end, mut turns, mut bytes) = (*now + Duration::from_secs(10), 0, 0);
+        while *now < end {
+            chain.turn(*now).expect("the line stands");
+            (turns, bytes) = (turns + 1, bytes + std::mem::take(&mut chain.uart.sent).concat().len());
+            assert!(chain.wake_at() > *now, "it comes to rest");
+            *now = chain.wake_at();
+        }
+        (turns, bytes)
+    };
+    let (often, before) = asked(&mut chain, &mut now);
+    chain.uart.wakes = true;
+    let (seldom, after) = asked(&mut chain, &mut now);
+    assert!(often >= 500 && seldom <= 101, "{often} turns, then {seldom}");
+    assert!(after.abs_diff(before) <= before / 20, "{after} bytes after {before}");
 }

@@ -103,6 +103,15 @@ impl Through {
         self.asked_at.map(|_| (self.chip, I2C))
     }
 
+    /// When [`Through::ask`] has something to say next.
+    pub(super) fn due(&self) -> Time {
+        match self.asked_at {
+            _ if self.told.is_some() => Time::ZERO,
+            Some(at) => at + PATIENCE,
+            None => self.due,
+        }
+    }
+
     /// What is to be sent now, and what came of a reading.
     pub(super) fn ask(&mut self, now: Time) -> (Vec<Command>, Option<Result<Celsius, WatchError>>) {
         let told = self.told.take();

@@ -124,6 +124,15 @@ impl Watcher {
         true
     }
 
+    /// When [`Watcher::ask`] has something to say next.
+    fn due(&self) -> Time {
+        match &self.through {
+            Some(through) => through.due(),
+            None if self.readings.is_empty() => Time::NEVER,
+            None => self.due,
+        }
+    }
+
     /// What is to be sent now, and what a round came to.
     fn ask(&mut self, now: Time) -> (Vec<Command>, Option<Result<Celsius, WatchError>>) {
         if let Some(through) = &mut self.through {
@@ -176,14 +185,21 @@ fn celsius(value: u32) -> Result<Celsius, WatchError> {
 }
 
 impl<U: Uart> Chain<U> {
+    /// When somebody is to be asked.
+    pub(super) fn watch_due(&self) -> Time {
+        if self.phase < Phase::Ready { Time::NEVER } else { self.watcher.due() }
+    }
+
     /// Asks who is due, and tells what came of a round.
     pub(super) fn watch(&mut self, now: Time) -> Result<(), BusError> {
         if self.phase < Phase::Ready {
             return Ok(());
         }
         let (commands, told) = self.watcher.ask(now);
-        for command in commands {
-            self.write(command)?;
+        // One write: a chain of 108 chips is asked 120 times a second.
+        let frames: Vec<u8> = commands.into_iter().flat_map(|c| c.framed(self.chip.framing)).collect();
+        if !frames.is_empty() {
+            self.uart.write(&frames)?;
         }
         if let Some(value) = told {
             self.tell(ChainEvent::Temperature(value));
