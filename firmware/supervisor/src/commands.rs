@@ -1,5 +1,6 @@
 //! What a person, or a test, does to a simulated machine that runs: commands as lines on standard input, each answered by a line
-//! on standard error. The end of the input is no end: a machine without anybody to talk to runs on. Not here: the machine.
+//! on standard error. `hashes` is answered on standard output, as one line of JSON, for programs that measure. The end of the input is
+//! no end: a machine without anybody to talk to runs on. Not here: the machine.
 
 use crate::simulated::{World, lock};
 use rustix::event::{PollFd, PollFlags, poll};
@@ -7,6 +8,7 @@ use rustix::io::{Errno, read};
 use rustix::process::getpgrp;
 use rustix::stdio::stdin;
 use rustix::termios::tcgetpgrp;
+use std::io::Write;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -15,12 +17,13 @@ const LINE_LIMIT: usize = 128;
 /// How long a program in the background waits before it looks whether it is in front again.
 const BACKGROUND_WAIT: Duration = Duration::from_secs(1);
 /// All there are.
-const HELP: &str = "unplug i2c | plug i2c | unplug chain N | plug chain N | help";
+const HELP: &str = "unplug i2c | plug i2c | unplug chain N | plug chain N | hashes | help";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Command {
     Bus { plugged: bool },
     Chain { chain: usize, plugged: bool },
+    Hashes,
     Help,
 }
 
@@ -60,6 +63,14 @@ fn obey(line: &Result<String, TooLong>, chains: usize, world: &Mutex<World>) -> 
     match parse(line, chains) {
         Err(why) => why,
         Ok(Command::Help) => format!("there are: {HELP}"),
+        Ok(Command::Hashes) => {
+            // Nobody reads what cannot be written.
+            let mut out = std::io::stdout();
+            match writeln!(out, "{}", hashes(&lock(world), chains)).and_then(|()| out.flush()) {
+                Ok(()) => "hashes told".to_owned(),
+                Err(why) => format!("tell the hashes: {why}"),
+            }
+        }
         Ok(Command::Bus { plugged }) => {
             lock(world).plug_bus(plugged);
             format!("i2c {}", done(plugged))
@@ -75,11 +86,23 @@ fn obey(line: &Result<String, TooLong>, chains: usize, world: &Mutex<World>) -> 
     }
 }
 
+/// What each chain's chips did since they were made: candidates that they hashed, and those of them that they had hashed before
+/// on the same job, as no fresh work had come. The time is the machine's own, which leaves out what a busy host could not keep up with.
+fn hashes(world: &World, chains: usize) -> serde_json::Value {
+    let chain = |c| {
+        let (tested, repeated) = world.hashes(c);
+        let clock = world.clock(c).unwrap_or_default().0 * 1e6;
+        serde_json::json!({ "tested": tested, "repeated": repeated, "hashing": world.hashing(c), "clock_hertz": clock })
+    };
+    serde_json::json!({ "seconds": world.now().secs_f64(), "chains": (0..chains).map(chain).collect::<Vec<_>>() })
+}
+
 fn parse(line: &str, chains: usize) -> Result<Command, String> {
     let words: Vec<&str> = line.split_whitespace().collect();
     let plugged = words.first() == Some(&"plug");
     match words[..] {
         ["help"] => Ok(Command::Help),
+        ["hashes"] => Ok(Command::Hashes),
         ["plug" | "unplug", "i2c"] => Ok(Command::Bus { plugged }),
         ["plug" | "unplug", "chain", n] => match n.parse() {
             Ok(chain) if chain < chains => Ok(Command::Chain { chain, plugged }),
@@ -132,6 +155,7 @@ mod tests {
         assert_eq!(parse("  plug   i2c\r", 3), Ok(Command::Bus { plugged: true }));
         assert_eq!(parse("unplug chain 2", 3), Ok(Command::Chain { chain: 2, plugged: false }));
         assert_eq!(parse("help", 3), Ok(Command::Help));
+        assert_eq!(parse("hashes", 3), Ok(Command::Hashes));
         for chain in ["3", "-1", "x", "99999999999999999999999"] {
             let why = parse(&format!("plug chain {chain}"), 3).expect_err("no such chain");
             assert!(why.contains(chain) && why.contains("0 to 2"), "{why}");
@@ -140,6 +164,16 @@ mod tests {
             let why = parse(line, 3).expect_err("no such command");
             assert!(why.contains("unplug chain N") && !why.contains('\u{1b}'), "{why}");
         }
+    }
+
+    #[test]
+    fn what_the_chips_did_is_told_chain_by_chain() {
+        let product = &board::antminer_s19jpro::PRODUCT;
+        let mut world = World::new(product, 1, crate::simulated::SCALE);
+        world.advance(model::Time::from_secs(3));
+        let told = hashes(&world, product.hashboards.len());
+        let chain = serde_json::json!({ "tested": 0, "repeated": 0, "hashing": false, "clock_hertz": 0.0 });
+        assert_eq!(told, serde_json::json!({ "seconds": 3.0, "chains": [chain, chain, chain] }));
     }
 
     #[test]
