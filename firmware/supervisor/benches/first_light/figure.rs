@@ -95,6 +95,7 @@ impl Figure {
             "bytes" => format!("{:.2} MB", value / 1e6),
             "celsius" => format!("{value:.1} °C"),
             "fraction" => format!("{:.3} %", value * 100.0),
+            "instructions" => format!("{value:.0}"),
             _ => format!("{value}"),
         }
     }
@@ -108,16 +109,18 @@ pub fn quantile(values: &[f64], part: f64) -> f64 {
     sorted.get(rank.min(sorted.len().saturating_sub(1))).copied().unwrap_or(0.0)
 }
 
-/// Where figures are shown as they come.
+/// Where figures are shown as they come, and how long those may take that need a stretch of time.
 pub struct Report {
     json: bool,
+    /// Length of the long measurements.
+    pub minutes: u64,
     missed: usize,
 }
 
 impl Report {
     /// Nothing was measured yet.
-    pub fn new(json: bool) -> Report {
-        Report { json, missed: 0 }
+    pub fn new(json: bool, minutes: u64) -> Report {
+        Report { json, minutes, missed: 0 }
     }
 
     /// Says what takes its time now.

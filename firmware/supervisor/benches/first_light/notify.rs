@@ -141,15 +141,7 @@ impl Miner {
             for line in lines.map_while(Result::ok) {
                 let Ok(asked) = serde_json::from_str::<Value>(&line) else { return };
                 let method = asked["method"].as_str().unwrap_or_default();
-                let result = match method {
-                    "mining.configure" => json!({ "version-rolling": true, "version-rolling.mask": "1fffe000" }),
-                    "mining.subscribe" => json!([[["mining.notify", "1"]], "0a0b0c0d", 4]),
-                    _ => json!(true),
-                };
-                let mut text = format!("{}\n", json!({ "id": asked["id"], "result": result, "error": null }));
-                if method == "mining.authorize" {
-                    text += &format!("{{\"id\":null,\"method\":\"mining.set_difficulty\",\"params\":[{DIFFICULTY}]}}\n");
-                }
+                let text = answer(&asked, DIFFICULTY);
                 if answers.write_all(text.as_bytes()).is_err() {
                     return;
                 }
@@ -166,18 +158,33 @@ impl Miner {
     /// Sends a clean job: its tag, and when the line went out.
     fn notify(&mut self) -> anyhow::Result<(u32, Instant)> {
         self.last += 1;
-        let line = notify(self.last);
+        let line = notify(self.last, self.last, true);
         let sent = Instant::now();
         self.stream.write_all(line.as_bytes()).context("send a job to the firmware")?;
         Ok((self.last, sent))
     }
 }
 
-/// A line as a pool of Bitcoin sends it: a coinbase of common size, twelve branches, and a previous block that is the tag.
-fn notify(tag: u32) -> String {
+/// What a pool answers to what a miner asks; with the last of its greeting comes the difficulty.
+pub fn answer(asked: &Value, difficulty: &str) -> String {
+    let method = asked["method"].as_str().unwrap_or_default();
+    let result = match method {
+        "mining.configure" => json!({ "version-rolling": true, "version-rolling.mask": "1fffe000" }),
+        "mining.subscribe" => json!([[["mining.notify", "1"]], "0a0b0c0d", 4]),
+        _ => json!(true),
+    };
+    let mut text = format!("{}\n", json!({ "id": asked["id"], "result": result, "error": null }));
+    if method == "mining.authorize" {
+        text += &format!("{{\"id\":null,\"method\":\"mining.set_difficulty\",\"params\":[{difficulty}]}}\n");
+    }
+    text
+}
+
+/// A line as a pool of Bitcoin sends it: a coinbase of common size, twelve branches, and a previous block that is one word.
+pub fn notify(name: u32, block: u32, clean: bool) -> String {
     // On the wire each word of the hash is turned round; on the tty it stands as in the header.
-    let previous = format!("{:08x}", tag.swap_bytes()).repeat(8);
+    let previous = format!("{:08x}", block.swap_bytes()).repeat(8);
     let (prefix, suffix, branch) = ("01".repeat(60), "02".repeat(110), vec!["03".repeat(32); 12]);
-    let params = json!([format!("{tag:x}"), previous, prefix, suffix, branch, "20000000", "1d00ffff", "69000000", true]);
+    let params = json!([format!("{name:x}"), previous, prefix, suffix, branch, "20000000", "1d00ffff", "69000000", clean]);
     format!("{}\n", json!({ "id": null, "method": "mining.notify", "params": params }))
 }

@@ -5,7 +5,7 @@
 use crate::figure::{Figure, Goal, Report};
 use anyhow::{Context, ensure};
 use rustix::process::{Pid, Signal, kill_process};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 /// The program, built as it ships.
@@ -29,6 +29,19 @@ impl Running {
     pub fn start(args: &[&str], stdout: Stdio, stderr: Stdio) -> anyhow::Result<Running> {
         let child = Command::new(OTEDAMA).args(args).stdin(Stdio::null()).stdout(stdout).stderr(stderr).spawn();
         child.map(Running).with_context(|| format!("start {OTEDAMA}"))
+    }
+
+    /// Starts it with pipes to talk through.
+    pub fn talking(args: &[&str]) -> anyhow::Result<Running> {
+        let mut command = Command::new(OTEDAMA);
+        command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        command.spawn().map(Running).with_context(|| format!("start {OTEDAMA}"))
+    }
+
+    /// User and system time that all its threads took so far.
+    pub fn cpu_seconds(&self) -> anyhow::Result<f64> {
+        let path = format!("/proc/{}/stat", self.0.id());
+        cpu_seconds(&path, OWN_TIME)
     }
 
     /// The process, for its pipes.
@@ -64,11 +77,19 @@ pub fn finished(args: &[&str]) -> anyhow::Result<(Vec<u8>, f64)> {
 
 /// User and system time of all children that were waited for.
 fn children_cpu_seconds() -> anyhow::Result<f64> {
-    let text = std::fs::read_to_string("/proc/self/stat").context("read /proc/self/stat")?;
-    // The name in brackets may hold anything; behind it cutime and cstime are the 14th and 15th field.
-    let (_, fields) = text.rsplit_once(')').context("read /proc/self/stat")?;
+    cpu_seconds("/proc/self/stat", CHILDREN_TIME)
+}
+
+/// Where, behind the name, a process's own user time stands in its stat, and where its children's; system time follows each.
+const OWN_TIME: usize = 11;
+const CHILDREN_TIME: usize = 13;
+
+fn cpu_seconds(stat: &str, field: usize) -> anyhow::Result<f64> {
+    let text = std::fs::read_to_string(stat).with_context(|| format!("read {stat}"))?;
+    // The name in brackets may hold anything.
+    let (_, fields) = text.rsplit_once(')').with_context(|| format!("read {stat}"))?;
     let ticks = |n| fields.split_whitespace().nth(n).and_then(|f: &str| f.parse::<f64>().ok());
-    let sum = ticks(13).zip(ticks(14)).map(|(user, system)| user + system).context("read /proc/self/stat")?;
+    let sum = ticks(field).zip(ticks(field + 1)).map(|(user, system)| user + system).with_context(|| format!("read {stat}"))?;
     Ok(sum / rustix::param::clock_ticks_per_second() as f64)
 }
 
@@ -82,6 +103,11 @@ impl Folder {
         let _ = std::fs::remove_dir_all(&path);
         std::fs::create_dir_all(&path).with_context(|| format!("make the folder {}", path.display()))?;
         Ok(Folder(path))
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.0
     }
 
     /// Writes a settings file into it and gives back where it is, as text.
