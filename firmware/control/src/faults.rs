@@ -23,7 +23,7 @@ impl Faults {
 
     /// Notes that a fault is gone; without effect where it was not there.
     pub fn clear(&mut self, code: FaultCode, place: &str) {
-        if self.present.is_empty() {
+        if !self.any(code) {
             return;
         }
         if self.present.remove(&(code, place.to_owned())).is_some() {
@@ -37,12 +37,17 @@ impl Faults {
     }
 
     /// The same with place and detail in words that are only made where they are needed: looked at with every fact, while
-    /// nothing is wrong nearly always.
+    /// nothing is wrong nearly always, or something else is.
     pub fn judge(&mut self, there: bool, code: FaultCode, words: impl FnOnce() -> (String, String)) {
-        if there || !self.present.is_empty() {
+        if there || self.any(code) {
             let (place, detail) = words();
             self.set(there, code, &place, &detail);
         }
+    }
+
+    /// Whether a fault of this code is there, anywhere. It makes no text.
+    fn any(&self, code: FaultCode) -> bool {
+        self.present.range((code, String::new())..).next().is_some_and(|((first, _), _)| *first == code)
     }
 
     /// Whether there is none.
@@ -65,5 +70,32 @@ impl Faults {
     /// What changed since the last call.
     pub fn take_changes(&mut self) -> Vec<Order> {
         std::mem::take(&mut self.changes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_made_for_a_fault_that_is_there_or_goes_and_for_no_other() {
+        let mut faults = Faults::default();
+        let unmade = || -> (String, String) { panic!("nobody needs these words") };
+        faults.judge(false, FaultCode::TooHot, unmade);
+        faults.raise(FaultCode::ChainMissing, "chain 1", "no board is plugged in");
+        faults.raise(FaultCode::FanFailed, "fan 0", "it stands still");
+        faults.judge(false, FaultCode::TooHot, unmade);
+        faults.judge(false, FaultCode::Danger, unmade);
+        faults.take_changes();
+        let words = || ("fan 1".to_owned(), "it stands still".to_owned());
+        faults.judge(false, FaultCode::FanFailed, words);
+        assert_eq!(faults.take_changes(), [], "another fan's");
+        faults.judge(true, FaultCode::FanFailed, words);
+        faults.judge(false, FaultCode::FanFailed, words);
+        faults.clear(FaultCode::FanFailed, "fan 0");
+        faults.clear(FaultCode::TooHot, "fan 0");
+        let gone = |place: &str| Order::Clear { code: FaultCode::FanFailed, place: place.to_owned() };
+        assert_eq!(faults.take_changes()[1..], [gone("fan 1"), gone("fan 0")]);
+        assert!(faults.has(FaultCode::ChainMissing, "chain 1"));
     }
 }
