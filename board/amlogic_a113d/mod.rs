@@ -13,7 +13,8 @@ pub const CONTROL_BOARD: ControlBoard = ControlBoard {
     architecture: "aarch64",
     slots: &[slot("/dev/ttyS1", 0), slot("/dev/ttyS2", 1), slot("/dev/ttyS4", 2)],
     supply_enable: Some(GpioLine::high(437)),
-    fan: FanPart::Pwm(PwmFans { channels: &[0, 1], inverted: false, tachs: &[447, 448, 449, 450], pulses: 2 }),
+    // 25 kHz is what four-wire fans want [?].
+    fan: FanPart::Pwm(PwmFans { channels: &[0, 1], hertz: 25_000, inverted: false, tachs: &[447, 448, 449, 450], pulses: 2 }),
     leds: Leds { green: Some(GpioLine::high(453)), red: Some(GpioLine::high(438)) },
     buttons: Buttons { report: Some(GpioLine::low(445)), reset: Some(GpioLine::low(446)) },
 };

@@ -23,9 +23,10 @@ pub const CONTROL_BOARD: ControlBoard = ControlBoard {
         slot("/dev/ttySTM8", pin(b'E', 11), pin(b'E', 13), pin(b'G', 14)),
     ],
     supply_enable: Some(GpioLine::low(pin(b'D', 5))),
-    // Each output drives two fans through a transistor, which turns it over [1].
+    // Each output drives two fans through a transistor, which turns it over [1]; 25 kHz is what four-wire fans want [?].
     fan: FanPart::Pwm(PwmFans {
         channels: &[0, 1],
+        hertz: 25_000,
         inverted: true,
         tachs: &[pin(b'A', 5), pin(b'A', 0), pin(b'A', 3), pin(b'A', 6)],
         pulses: 2,

@@ -14,7 +14,7 @@ pub const CONTROL_BOARD: ControlBoard = ControlBoard {
     slots: &[slot("/dev/ttyS1", 51, 5), slot("/dev/ttyS2", 48, 4), slot("/dev/ttyS4", 47, 27), slot("/dev/ttyS5", 44, 22)],
     supply_enable: Some(GpioLine::low(65)),
     // 10 kHz; two pulses a turn is what such fans give [1].
-    fan: FanPart::Pwm(PwmFans { channels: &[0, 1], inverted: false, tachs: &[7, 20, 110, 112], pulses: 2 }),
+    fan: FanPart::Pwm(PwmFans { channels: &[0, 1], hertz: 10_000, inverted: false, tachs: &[7, 20, 110, 112], pulses: 2 }),
     leds: Leds { green: Some(GpioLine::high(23)), red: Some(GpioLine::high(45)) },
     buttons: Buttons { report: None, reset: None },
 };

@@ -3,6 +3,7 @@
 //! (`board`).
 
 use crate::Volt;
+use std::time::Duration;
 
 /// The level at which a line does what it is named for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -131,12 +132,22 @@ impl SensorPart {
 pub struct PwmFans {
     /// PWM channels; all get the same duty.
     pub channels: &'static [u32],
+    /// How often a second their signal repeats.
+    pub hertz: u32,
     /// Whether a low output drives the fan (a transistor turns the signal over).
     pub inverted: bool,
     /// GPIO lines of the tachs, fan 0 first.
     pub tachs: &'static [u32],
     /// Edges that a tach gives each turn, falling ones alone.
     pub pulses: u8,
+}
+
+impl PwmFans {
+    /// How long one round of their signal takes.
+    #[must_use]
+    pub fn period(&self) -> Duration {
+        Duration::from_secs(1) / self.hertz.max(1)
+    }
 }
 
 /// What drives the fans and counts their turns.

@@ -4,26 +4,28 @@
 //! no value came is told as well, for silence is danger.
 
 use crate::Hand;
+use crate::air::Air;
+use crate::eeprom::Eeprom;
 use crate::rail::{Rail, Said, drive, fed_behind};
 use control::{Fact, Order, PowerPlace};
-use hwdrivers::bus::{Gpio, I2c};
-use hwdrivers::fan::{self, Fans};
+use hwdrivers::bus::{Gpio, I2c, Pwm};
 use hwdrivers::power::{self, Measured, Power};
 use hwdrivers::sensor::ina260::Ina260;
 use hwdrivers::sensor::{self, Sensor, SensorError};
-use model::{ChainId, FanId, FanPart, GpioLine, Percent, Product, RegulatorPart, SensorId, SensorPart, Time, Volt};
+use model::{ChainId, GpioLine, Product, RegulatorPart, SensorId, SensorPart, Time, Volt};
 use std::time::Duration;
 
 /// How often temperatures are read: a chip heats by half a degree a second (S21 factory log, asic.md A15).
 const SENSOR_PERIOD: Duration = Duration::from_secs(1);
-/// How often regulators that are no sensor are asked what they measure: an answer may take half a second.
+/// How often regulators that are no sensor are asked what they measure: nothing that must be quick depends on it, and an answer may
+/// take half a second.
 const POWER_PERIOD: Duration = Duration::from_secs(10);
+/// How often the supply is asked while it is on: what sags or is overloaded is to lose its load before it protects itself.
+const SUPPLY_PERIOD: Duration = Duration::from_secs(1);
 /// How often the regulator of a board that is off is asked what it is: one that was mended is then known without a person.
 const IDENTIFY_PERIOD: Duration = Duration::from_secs(20);
 /// How often fans are read; a tach counts turns over about a second.
 const FAN_PERIOD: Duration = Duration::from_secs(2);
-/// How often a duty that could not be set is tried again.
-const DUTY_RETRY: Duration = Duration::from_millis(500);
 
 /// Why a product's parts cannot be driven.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -48,6 +50,8 @@ struct Board {
     plugged: bool,
     /// What measures the power that it takes.
     meter: Option<Ina260>,
+    /// What says which board it is.
+    eeprom: Option<Eeprom>,
 }
 
 /// The shared bus's hand.
@@ -55,8 +59,7 @@ pub struct BoardHand {
     i2c: Box<dyn I2c>,
     gpio: Box<dyn Gpio>,
     boards: Vec<Board>,
-    fans: u8,
-    fan_controller: Option<Box<dyn Fans>>,
+    air: Air,
     supply: Box<dyn Power>,
     supply_enable: Option<GpioLine>,
     /// What the supply is to give; `None` off.
@@ -68,8 +71,6 @@ pub struct BoardHand {
     logic: Vec<GpioLine>,
     measure_at: Time,
     identify_at: Time,
-    duty: Option<Percent>,
-    duty_at: Time,
     sensors_at: Time,
     sensor_period: Duration,
     fans_at: Time,
@@ -77,11 +78,17 @@ pub struct BoardHand {
 }
 
 impl BoardHand {
-    /// Opens the parts of a product; nothing is written to a bus yet.
+    /// Opens the parts of a product; nothing is written to a bus yet. `pwm` are the outputs of the control board, of which there are
+    /// none where no fan hangs on them.
     ///
     /// # Errors
     /// A part that no driver fits.
-    pub fn open(product: &'static Product, i2c: Box<dyn I2c>, gpio: Box<dyn Gpio>) -> Result<BoardHand, OpenError> {
+    pub fn open(
+        product: &'static Product,
+        i2c: Box<dyn I2c>,
+        gpio: Box<dyn Gpio>,
+        pwm: Box<dyn Pwm>,
+    ) -> Result<BoardHand, OpenError> {
         let mut boards = Vec::new();
         let mut next_sensor = 0;
         let no_driver = |part: String| OpenError::Part { part };
@@ -111,18 +118,14 @@ impl BoardHand {
                 plug: hashboard.plug,
                 plugged: false,
                 meter,
+                eeprom: Eeprom::of(hashboard),
             });
-        }
-        let fan_controller = fan::driver(product.fan);
-        if fan_controller.is_none() && product.fan != FanPart::None {
-            return Err(no_driver(format!("{:?}", product.fan)));
         }
         Ok(BoardHand {
             i2c,
             gpio,
             boards,
-            fans: product.fans,
-            fan_controller,
+            air: Air::new(product.fan, product.fans, pwm),
             supply: power::supply(product.supply),
             supply_enable: product.supply_enable,
             supply_ordered: None,
@@ -131,8 +134,6 @@ impl BoardHand {
             logic: product.hashboards.iter().filter_map(|b| b.logic).collect(),
             measure_at: Time::ZERO,
             identify_at: Time::ZERO,
-            duty: None,
-            duty_at: Time::NEVER,
             sensors_at: Time::ZERO,
             sensor_period: SENSOR_PERIOD,
             fans_at: Time::ZERO,
@@ -184,6 +185,9 @@ impl BoardHand {
             }
             if plugged && (!board.plugged || again) {
                 board.rail.identify();
+                // Of a board at work no more is wanted than its temperatures.
+                let read = board.eeprom.as_ref().filter(|_| board.rail.ordered().is_none());
+                facts.extend(read.and_then(|e| e.read(chain, &mut *self.i2c)));
             }
             board.plugged = plugged;
         }
@@ -197,26 +201,6 @@ impl BoardHand {
             let measured = Measured { input: m.volt, watt: m.watt, ..Measured::default() };
             facts.push(Fact::Power { place: PowerPlace::Rail(chain), measured });
         }
-    }
-
-    fn read_fans(&mut self, facts: &mut Vec<Fact>) {
-        let Some(controller) = &mut self.fan_controller else { return };
-        for fan in (0..self.fans).map(FanId) {
-            let value = controller.rpm(&mut *self.i2c, fan).map_err(|e| format!("read the speed of fan {}: {e}", fan.0));
-            facts.push(Fact::FanSpeed { fan, value });
-        }
-    }
-
-    fn set_fans(&mut self, now: Time) {
-        let (Some(duty), Some(controller)) = (self.duty, &mut self.fan_controller) else { return };
-        let mut all_set = true;
-        for fan in (0..self.fans).map(FanId) {
-            if let Err(e) = controller.set_duty(&mut *self.i2c, fan, duty) {
-                all_set = false;
-                self.facts.push(Fact::FanSpeed { fan, value: Err(format!("set fan {} to {duty}: {e}", fan.0)) });
-            }
-        }
-        self.duty_at = if all_set { Time::NEVER } else { now + DUTY_RETRY };
     }
 
     /// The supply goes on in this order: it says what it is, takes its voltage, gets its line. Off is the line, without asking.
@@ -283,8 +267,7 @@ impl Hand for BoardHand {
     fn obey(&mut self, now: Time, order: Order) {
         match order {
             Order::Duty(duty) => {
-                self.duty = Some(duty);
-                self.set_fans(now);
+                self.air.order(now, duty, &mut *self.i2c, &mut self.facts);
             }
             Order::Reset { chain, held } => {
                 let Some(line) = self.boards.get(usize::from(chain.0)).map(|b| b.reset) else { return };
@@ -299,18 +282,16 @@ impl Hand for BoardHand {
     }
 
     fn turn(&mut self, now: Time, facts: &mut Vec<Fact>) {
-        if self.duty_at <= now {
-            self.set_fans(now);
-        }
+        self.air.turn(now, &mut *self.i2c, facts);
         if self.sensors_at <= now {
             self.sensors_at = now + self.sensor_period;
             self.read_plugs(now, facts);
             self.read_sensors(facts);
+            self.read_meters(facts);
         }
         if self.fans_at <= now {
             self.fans_at = now + FAN_PERIOD;
-            self.read_fans(facts);
-            self.read_meters(facts);
+            self.air.read(now, &mut *self.i2c, &mut *self.gpio, facts);
         }
         for (chain, board) in (0u8..).map(ChainId).zip(&mut self.boards) {
             board.rail.turn(now, &mut *self.i2c, &mut *self.gpio);
@@ -334,7 +315,7 @@ impl Hand for BoardHand {
             self.supply.order(power::Order::Feed);
         }
         if self.measure_at <= now {
-            self.measure_at = now + POWER_PERIOD;
+            self.measure_at = now + SUPPLY_PERIOD;
             if self.supply_on {
                 self.supply.order(power::Order::Measure);
             }
@@ -351,8 +332,13 @@ impl Hand for BoardHand {
             return Time::ZERO;
         }
         let rails = self.boards.iter().map(|b| b.rail.wake_at());
-        let own =
-            self.sensors_at.min(self.fans_at).min(self.duty_at).min(self.feed_at).min(self.measure_at).min(self.supply.wake_at());
+        let own = self
+            .sensors_at
+            .min(self.fans_at)
+            .min(self.air.wake_at())
+            .min(self.feed_at)
+            .min(self.measure_at)
+            .min(self.supply.wake_at());
         rails.fold(own, Time::min)
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::{Hand, Scale, Works};
 use control::{ChipCount, Fact, Order};
-use hwdrivers::chip::{ChainDriver, ChainEvent};
+use hwdrivers::chip::{ChainDriver, ChainEvent, WatchError};
 use model::{ChainId, ChipAt, FaultCode, Nonce, Product, SensorId, SensorPart, Target, Time};
 use std::time::Duration;
 
@@ -186,9 +186,12 @@ impl Hand for ChainHand {
                     self.lasts()
                 }
                 ChainEvent::Found { work, nonce, version, chip } => self.verify(work, nonce, version, chip),
-                ChainEvent::Temperature(value) => match self.sensor {
-                    Some(sensor) => Fact::Temperature { sensor, chain, value: value.map_err(|e| e.to_string()) },
-                    None => continue,
+                ChainEvent::Temperature(value) => match (self.sensor, value) {
+                    (None, _) => continue,
+                    (Some(sensor), Err(e @ (WatchError::OpenCircuit | WatchError::ShortCircuit))) => {
+                        Fact::SensorBroken { sensor, chain, why: e.to_string() }
+                    }
+                    (Some(sensor), value) => Fact::Temperature { sensor, chain, value: value.map_err(|e| e.to_string()) },
                 },
                 ChainEvent::Trouble(trouble) => {
                     let detail = format!("chain {}: {trouble}", chain.0);
@@ -212,7 +215,7 @@ impl Hand for ChainHand {
 mod tests {
     use super::*;
     use hwdrivers::bus::BusError;
-    use hwdrivers::chip::{ChainTrouble, Counters, WatchError};
+    use hwdrivers::chip::{ChainTrouble, Counters};
     use model::{Celsius, Hash, Header, JobId, Megahertz, Work, WorkId};
     use std::collections::VecDeque;
     use std::sync::{Arc, Mutex};
@@ -303,12 +306,14 @@ mod tests {
         let events = [
             ChainEvent::Temperature(Ok(Celsius(61.5))),
             ChainEvent::Temperature(Err(WatchError::OpenCircuit)),
+            ChainEvent::Temperature(Err(WatchError::Silent)),
             ChainEvent::Trouble(ChainTrouble::Model { expected: 0x1362, found: 0x1366 }),
         ];
         let told = facts(&mut hand, &parrot, Time::ZERO, events);
         let (sensor, chain) = (SensorId(4), ChainId(1));
         assert_eq!(told[0], Fact::Temperature { sensor, chain, value: Ok(Celsius(61.5)) });
-        assert!(matches!(&told[1], Fact::Temperature { value: Err(why), .. } if why.contains("open circuit")), "{:?}", told[1]);
-        assert!(matches!(&told[2], Fact::ChainFailed { detail, .. } if detail.contains("1366")), "{:?}", told[2]);
+        assert!(matches!(&told[1], Fact::SensorBroken { why, .. } if why.contains("open circuit")), "{:?}", told[1]);
+        assert!(matches!(&told[2], Fact::Temperature { value: Err(why), .. } if why.contains("no chip")), "{:?}", told[2]);
+        assert!(matches!(&told[3], Fact::ChainFailed { detail, .. } if detail.contains("1366")), "{:?}", told[3]);
     }
 }

@@ -4,9 +4,11 @@
 //! with hands that live on threads of their own and answer through channels. What the seeds test is what ships.
 //! Not here: decisions (`control`), registers (`hwdrivers`), sockets (the supervisor moves the bytes).
 
+mod air;
 mod board_hand;
 mod chain_hand;
 mod cpu_hand;
+mod eeprom;
 mod rail;
 mod turn;
 

@@ -3,8 +3,8 @@
 
 use crate::parts::Target;
 use crate::parts::{
-    apw::Apw, ds4432u::Ds4432u, dspic::Dspic, emc2101::Emc2101, emc2103::Emc2103, emc2305::Emc2305, ina260::Ina260, pic16::Pic16,
-    tmp75::Tmp75, tmp451::Tmp451, tps546::Tps546,
+    apw::Apw, at24c02::At24c02, ds4432u::Ds4432u, dspic::Dspic, emc2101::Emc2101, emc2103::Emc2103, emc2305::Emc2305,
+    ina260::Ina260, pic16::Pic16, tmp75::Tmp75, tmp451::Tmp451, tps546::Tps546,
 };
 use hwdrivers::sensor::tmp451::Family;
 use model::{
@@ -26,6 +26,7 @@ pub(crate) enum Fitted {
     Tps546(Tps546),
     Apw(Apw),
     Ina260(Ina260),
+    Eeprom(Box<At24c02>),
 }
 
 impl Fitted {
@@ -43,6 +44,7 @@ impl Fitted {
             Fitted::Tps546(p) => p,
             Fitted::Apw(p) => p,
             Fitted::Ina260(p) => p,
+            Fitted::Eeprom(p) => p.as_mut(),
         }
     }
 
@@ -130,6 +132,10 @@ pub(crate) fn fit(product: &Product) -> BTreeMap<u8, Fitting> {
         if let Some(MeterPart::Ina260 { address }) = data.meter {
             parts.insert(address, Fitting { part: Fitted::Ina260(Ina260::default()), board });
         }
+        if let Some(address) = data.eeprom {
+            let part = Fitted::Eeprom(Box::new(At24c02::holding(&image_of(data.name))));
+            parts.insert(address, Fitting { part, board });
+        }
     }
     let fans = match product.fan {
         FanPart::Emc2305 { address } => Some((address, Fitted::Emc2305(Box::default()))),
@@ -146,6 +152,19 @@ pub(crate) fn fit(product: &Product) -> BTreeMap<u8, Fitting> {
         parts.insert(address, Fitting { part, board: None });
     }
     parts
+}
+
+/// What the maker puts into the EEPROM of a board: its name where it has one of the maker's, behind the preamble of such boards; the
+/// sealed form of older boards else. As much of it as is known (asic.md A11).
+#[must_use]
+pub fn image_of(board: &str) -> Vec<u8> {
+    if board.starts_with("BHB") {
+        return [b"\x04\x11\x00\x00", board.as_bytes()].concat();
+    }
+    let mut sealed = vec![0xa5; 256];
+    sealed[..2].copy_from_slice(&[0x11, 0x4a]);
+    sealed[255] = 0x5a;
+    sealed
 }
 
 /// The places that parts of the shared bus measure.

@@ -7,6 +7,7 @@ use crate::SimChain;
 use crate::fault::feigned::Feigned;
 use crate::fitted::{self, Fitted, Fitting, HUNG_ADDRESS, Hung, Spot};
 use crate::heat::{Air, BoardHeat, Load, Physics, STEP};
+use crate::parts::at24c02::At24c02;
 use crate::parts::pwm_fans::PwmFans;
 use crate::parts::vid::Vid;
 use crate::strain;
@@ -226,6 +227,15 @@ impl World {
         }
     }
 
+    /// Puts an EEPROM with this in it on a board, or what its maker put there; nothing changes on a board without one.
+    pub fn set_eeprom(&mut self, board: usize, image: Option<&[u8]>) {
+        let Some(data) = self.product.hashboards.get(board) else { return };
+        let own = fitted::image_of(data.name);
+        if let Some(Fitting { part: Fitted::Eeprom(part), .. }) = data.eeprom.and_then(|a| self.parts.get_mut(&a)) {
+            **part = At24c02::holding(image.unwrap_or(&own));
+        }
+    }
+
     /// Makes the part at an address deaf and dumb, or heals it.
     pub fn silence(&mut self, address: u8, silent: bool) {
         if silent {
@@ -371,6 +381,7 @@ impl World {
 
     /// Lets sensors and tachs feel what is.
     fn feel(&mut self) {
+        let supply = self.supply_output();
         if let Some(f) = &mut self.pwm_fans {
             self.air.speeds.iter().enumerate().for_each(|(fan, speed)| f.turn(self.now, fan, *speed));
         }
@@ -396,8 +407,8 @@ impl World {
         }
         for (i, data) in self.product.hashboards.iter().enumerate() {
             if let Some(Fitting { part: Fitted::Ina260(meter), .. }) = data.meter.and_then(|m| self.parts.get_mut(&m.address())) {
-                meter.volt = self.product.limits.supply;
-                meter.ampere = Ampere(self.boards[i].heat.power.0 / meter.volt.0);
+                meter.volt = supply;
+                meter.ampere = Ampere(self.boards[i].heat.power.0 / supply.0.max(0.1));
             }
         }
     }

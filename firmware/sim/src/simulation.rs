@@ -113,7 +113,7 @@ impl Simulation {
             let sensor = rig::chain_sensor(product, ChainId(id));
             chains.push(Box::new(ChainHand::new(ChainId(id), driver, scale).with_sensor(sensor)));
         }
-        let board = BoardHand::open(product, handles.i2c, handles.gpio)?;
+        let board = BoardHand::open(product, handles.i2c, handles.gpio, handles.pwm)?;
         let small_cores = product.hashboards.first().map_or(0, |b| chip::small_cores(b.chain.chip));
         let plan = Plan {
             product: Some(product),

@@ -181,7 +181,7 @@ fn a_meter_reads_volts_amperes_and_watts() {
 }
 
 /// As on a BCB100: a low output turns the fans, and two share it.
-const BOARD_FANS: PwmFans = PwmFans { channels: &[0, 1], inverted: true, tachs: &[5, 90, 3, 6], pulses: 2 };
+const BOARD_FANS: PwmFans = PwmFans { channels: &[0, 1], hertz: 25_000, inverted: true, tachs: &[5, 90, 3, 6], pulses: 2 };
 
 fn world_with_board_fans() -> Arc<Mutex<World>> {
     let product = Product { fan: FanPart::Pwm(BOARD_FANS), ..board::antminer_s19jpro::PRODUCT };

@@ -349,3 +349,38 @@ fn time_is_counted_from_plugging_in() {
     assert_eq!(b.0.now(), Time::from_secs(2));
     assert!(rails_off(&b.0) || lock(b.0.world()).duty().is_some_and(|d| d.0 > 99.0), "fans before power");
 }
+
+#[test]
+fn a_board_of_another_product_is_named_and_left_off_until_it_is_changed() {
+    let mut b = Bench::warm(1);
+    lock(b.0.world()).unplug(1);
+    b.until(30, "the board is missed", |s| has(s, FaultCode::ChainMissing));
+    lock(b.0.world()).set_eeprom(1, Some(b"\x05\x11\x00\x00BHB56902"));
+    lock(b.0.world()).plug(1);
+    b.until(30, "the board is named", |s| has(s, FaultCode::BoardUnknown));
+    b.run(120);
+    let faults = b.0.rig().faults();
+    let named = faults.iter().find(|f| f.code == FaultCode::BoardUnknown).expect("still");
+    assert!(named.place == "chain 1" && named.detail.contains("BHB56902, where a BHB42601 belongs"), "{named:?}");
+    assert!(off(&b.0, 1) && b.0.hashing() == 2);
+    lock(b.0.world()).set_eeprom(1, None);
+    b.until(RECOVERY, "all hash", |s| s.hashing() == 3);
+    b.end();
+}
+
+#[test]
+fn fans_on_outputs_of_a_control_board_cool_and_are_counted() {
+    let product = board::wiring::on(&board::antminer_s19jpro::PRODUCT, "bcb100").expect("fits");
+    let scenario = Scenario { product, seed: 7, duration: Duration::from_secs(3600), faults: Picked::NONE };
+    let mut b = Bench(Simulation::new(scenario).expect("drivers for every part"));
+    b.run(600);
+    assert_eq!((b.0.hashing(), b.0.rig().faults().len()), (3, 0), "{:?}", b.0.rig().faults());
+    let duty = lock(b.0.world()).duty().expect("outputs").0;
+    assert!((20.0..100.0).contains(&duty), "{duty}");
+    lock(b.0.world()).stick_fan(2, true);
+    b.until(30, "the fan is named", |s| has(s, FaultCode::FanFailed));
+    assert!(b.0.rig().faults().iter().any(|f| f.place == "fan 2"), "{:?}", b.0.rig().faults());
+    lock(b.0.world()).stick_fan(2, false);
+    b.until(60, "nothing is wrong", |s| s.rig().faults().is_empty());
+    b.end();
+}

@@ -57,6 +57,7 @@ fn device(product: &str, board: &UsbBoard) -> Device {
         ttys: vec![board.data.clone()],
         i2c: board.control.clone(),
         gpio: board.control.clone(),
+        pwm: None,
         control_board: None,
         simulated: false,
         place: Place::default(),

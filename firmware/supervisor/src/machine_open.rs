@@ -5,12 +5,13 @@
 
 use crate::event::Event;
 use crate::remote::RemoteHand;
-use crate::reopen::{Bus, Line, Lines};
+use crate::reopen::{Bus, Line, Lines, Outputs};
 use crate::simulated;
 use anyhow::Context;
+use hwdrivers::bus::{NoPwm, Pwm};
 use hwdrivers::chip::bm13xx::{self, chain::Chain};
 use model::settings::{Device, Mining, Problem};
-use model::{ChainId, Product};
+use model::{ChainId, FanPart, Product};
 use rig::{BoardHand, ChainHand, Hand, Scale};
 use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
@@ -56,6 +57,12 @@ impl<'a> Machine<'a> {
         if told != needed {
             return Err(device.place.problem(format!("'ttys': {} has {needed} chains, here stand {told}", product.name)));
         }
+        if matches!(product.fan, FanPart::Pwm(_)) && device.pwm.is_none() {
+            let board = device.control_board.as_deref().unwrap_or(product.name);
+            let what =
+                format!("'pwm' is missing: {board} drives the fans itself; name their outputs, as /sys/class/pwm/pwmchip0");
+            return Err(device.place.problem(what));
+        }
         Ok(Some(Machine { device, read_every: mining.asic.poll_interval, product }))
     }
 
@@ -85,8 +92,12 @@ impl<'a> Machine<'a> {
             let hand = RemoteHand::start(&place, hand, Some(arrivals), events.clone(), epoch);
             chains.push(Box::new(hand.with_context(|| format!("start the thread of {place}"))?));
         }
-        let mut board =
-            BoardHand::open(self.product, Box::new(Bus::new(&self.device.i2c)), Box::new(Lines::new(&self.device.gpio)))?;
+        let pwm: Box<dyn Pwm> = match (&self.device.pwm, self.product.fan) {
+            (Some(path), FanPart::Pwm(fans)) => Box::new(Outputs::new(path, fans.period())),
+            _ => Box::new(NoPwm),
+        };
+        let (bus, lines) = (Bus::new(&self.device.i2c), Lines::new(&self.device.gpio));
+        let mut board = BoardHand::open(self.product, Box::new(bus), Box::new(lines), pwm)?;
         board.read_every(self.read_every);
         let board = RemoteHand::start("board", board, None, events.clone(), epoch).context("start the thread of the board")?;
         Ok(Hands { chains, board: Some(Box::new(board)) })

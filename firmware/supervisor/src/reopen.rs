@@ -7,8 +7,8 @@
 use crate::detect;
 use hwdrivers::bus::tty::LinuxTty;
 use hwdrivers::bus::usb::{self, UsbBoard};
-use hwdrivers::bus::{BusError, Gpio, I2c, Message, Uart, open};
-use model::Baud;
+use hwdrivers::bus::{BusError, Gpio, I2c, Message, Pwm, Uart, open};
+use model::{Baud, Percent};
 use rustix::event::epoll;
 use rustix::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
@@ -223,6 +223,30 @@ impl Gpio for Lines {
     }
     fn edges(&mut self, line: u32) -> Result<u64, BusError> {
         self.with(|gpio| gpio.edges(line))
+    }
+}
+
+/// The outputs that drive fans: a PWM chip of Linux, or a simulation's socket.
+pub struct Outputs {
+    held: Held<Box<dyn Pwm>>,
+    period: Duration,
+}
+
+impl Outputs {
+    /// Outputs at this path with this period, opened at their first use.
+    pub fn new(path: &Path, period: Duration) -> Outputs {
+        Outputs { held: Held::new(path), period }
+    }
+}
+
+impl Pwm for Outputs {
+    fn set(&mut self, channel: u32, duty: Percent) -> Result<(), BusError> {
+        let period = self.period;
+        let done = self.held.get(|path| open::pwm(path, period))?.set(channel, duty);
+        if let Err(error) = &done {
+            self.held.judge(error);
+        }
+        done
     }
 }
 

@@ -9,9 +9,6 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// 25 kHz, what four-wire fans want (Intel's specification of them).
-pub const FAN_PERIOD: Duration = Duration::from_micros(40);
-
 /// One PWM chip.
 #[derive(Debug)]
 pub struct LinuxPwm {
@@ -103,6 +100,9 @@ fn failed(what: &str, path: &Path, source: io::Error) -> BusError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// 25 kHz, what four-wire fans want (Intel's specification of them).
+    const FAN_PERIOD: Duration = Duration::from_micros(40);
 
     /// A chip of two outputs, of which the first is exported already, as sysfs shows it.
     struct Chip(PathBuf);

@@ -75,7 +75,7 @@ mod tests {
     use super::*;
     use crate::bus::BusError;
 
-    const FANS: PwmFans = PwmFans { channels: &[3, 5], inverted: false, tachs: &[40, 41], pulses: 2 };
+    const FANS: PwmFans = PwmFans { channels: &[3, 5], hertz: 25_000, inverted: false, tachs: &[40, 41], pulses: 2 };
 
     /// Outputs that write down, of which one may be broken, and lines whose pulses are told.
     #[derive(Default)]

@@ -104,6 +104,11 @@ const DEVICE: &[Field] = &[
     required("i2c", "The bus of its sensors, fans and supply.", "/dev/i2c-0"),
     required("gpio", "The lines of reset, plug and supply.", "/dev/gpiochip0"),
     field(
+        "pwm",
+        "The outputs of its fans, where its control board drives them itself.",
+        Optional { shown: "/sys/class/pwm/pwmchip0" },
+    ),
+    field(
         "control_board",
         "What its hashboards are plugged into, where that is no PC or Raspberry Pi wired by hand; `otedama boards` lists them.",
         Optional { shown: "beaglebone-s19" },

@@ -244,6 +244,7 @@ impl Reader<'_> {
         });
         let i2c = self.value(device, "i2c", path);
         let gpio = self.value(device, "gpio", path);
+        let pwm = self.optional(device, "pwm", path);
         let control_board = self.optional(device, "control_board", text);
         let simulated = self.value(device, "simulated", boolean);
         let ttys: Vec<PathBuf> = ttys?;
@@ -255,6 +256,7 @@ impl Reader<'_> {
             ttys,
             i2c: i2c?,
             gpio: gpio?,
+            pwm,
             control_board,
             simulated: simulated?,
             place: device.place(),

@@ -211,6 +211,8 @@ pub struct Device {
     pub i2c: PathBuf,
     /// The GPIO lines: a device, or the socket of a simulation.
     pub gpio: PathBuf,
+    /// The PWM outputs of its fans, a chip's folder in sysfs or the socket of a simulation; `None` where no fan hangs on one.
+    pub pwm: Option<PathBuf>,
     /// The control board's name; `None` where hashboards are wired by hand, as the product's own data say.
     pub control_board: Option<String>,
     /// Whether its chips are simulated. Never inferred.

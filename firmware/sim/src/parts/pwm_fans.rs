@@ -72,7 +72,7 @@ mod tests {
 
     #[test]
     fn outputs_float_full_and_are_turned_over_where_the_board_does_so() {
-        let data = model::PwmFans { channels: &[0, 1], inverted: true, tachs: &[5, 0, 3, 6], pulses: 2 };
+        let data = model::PwmFans { channels: &[0, 1], hertz: 25_000, inverted: true, tachs: &[5, 0, 3, 6], pulses: 2 };
         let mut f = PwmFans::new(data);
         assert_eq!(f.duty(0), Percent(100.0));
         assert!(f.set(1, Percent(70.0)));
@@ -82,7 +82,7 @@ mod tests {
 
     #[test]
     fn a_rotor_makes_its_pulses_at_any_moment() {
-        let data = model::PwmFans { channels: &[0], inverted: false, tachs: &[7], pulses: 2 };
+        let data = model::PwmFans { channels: &[0], hertz: 25_000, inverted: false, tachs: &[7], pulses: 2 };
         let mut f = PwmFans::new(data);
         f.turn(Time::ZERO, 0, Rpm(6000.0));
         assert_eq!(f.edges(Time::from_millis(2500), 7), Some(500));
