@@ -1,7 +1,8 @@
-//! The child's side of the heartbeat: a byte a second into a pipe that the first process (`otedama init`) reads. The deciding
-//! loop itself must beat: a thread made for it would go on beating while the loop hangs. Not here: what silence leads to.
+//! The heartbeat: a byte a second into a pipe that the first process (`otedama init`) reads. The deciding loop itself must beat: a thread
+//! made for it would go on beating while the loop hangs. The last thing in the pipe may be a [`LastWord`]; whatever comes behind it
+//! takes it back. Not here: what silence leads to, and whether a last word is believed (`init`).
 
-use model::Time;
+use model::{Celsius, Time};
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -12,7 +13,43 @@ pub const VARIABLE: &str = "OTEDAMA_HEARTBEAT_FD";
 /// Between two beats; the deciding loop must turn at least this often while it has a heartbeat.
 const PERIOD: Duration = Duration::from_secs(1);
 
-/// The pipe to the first process.
+/// Longest last word, its two line ends included.
+pub const LAST_LIMIT: usize = 32;
+
+/// What a child says of the machine when it ends on purpose: a line of its own, `off` or `on` and the warmest chip, as `off 41.5`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LastWord {
+    /// Whether nothing has hash power any more.
+    pub off: bool,
+    /// The warmest chip by its last readings; `None` where one of them is not known.
+    pub warmest: Option<Celsius>,
+}
+
+impl LastWord {
+    fn line(self) -> String {
+        let warmest = self.warmest.map_or("?".to_owned(), |c| format!("{:.1}", c.0));
+        format!("\n{} {warmest}\n", if self.off { "off" } else { "on" })
+    }
+
+    /// The word that the last bytes of a pipe end with.
+    pub fn read(tail: &[u8]) -> Option<LastWord> {
+        let said = tail.strip_suffix(b"\n")?;
+        let at = said.iter().rposition(|b| *b == b'\n')?;
+        let (power, warmest) = std::str::from_utf8(&said[at + 1..]).ok()?.split_once(' ')?;
+        let off = match power {
+            "off" => true,
+            "on" => false,
+            _ => return None,
+        };
+        let warmest = match warmest {
+            "?" => None,
+            number => Some(Celsius(number.parse().ok().filter(|c: &f64| c.is_finite())?)),
+        };
+        Some(LastWord { off, warmest })
+    }
+}
+
+/// The child's end of the pipe to the first process.
 #[derive(Debug)]
 pub struct Heartbeat {
     pipe: File,
@@ -44,6 +81,12 @@ impl Heartbeat {
             let _ = self.pipe.write(&[1]);
         }
     }
+
+    /// Says the last word; no beat may follow it.
+    pub fn end(mut self, word: LastWord) {
+        // Short enough to be written whole or not at all. What is not heard is not believed, which is safe.
+        let _ = self.pipe.write(word.line().as_bytes());
+    }
 }
 
 #[cfg(test)]
@@ -63,6 +106,32 @@ mod tests {
         let mut got = vec![];
         reader.read_to_end(&mut got).expect("read");
         assert_eq!(got.len(), 3);
+    }
+
+    #[test]
+    fn a_last_word_is_the_last_thing_said_and_nonsense_is_none() {
+        for word in [
+            LastWord { off: true, warmest: Some(Celsius(41.5)) },
+            LastWord { off: true, warmest: Some(Celsius(-3.0)) },
+            LastWord { off: false, warmest: None },
+        ] {
+            let (mut reader, writer) = std::io::pipe().expect("a pipe");
+            let mut heart = Heartbeat::open(&writer.as_raw_fd().to_string()).expect("opens");
+            heart.turn(Time::ZERO);
+            heart.end(word);
+            drop(writer);
+            let mut got = vec![];
+            reader.read_to_end(&mut got).expect("read");
+            assert_eq!(LastWord::read(&got), Some(word));
+            assert!(got.len() < LAST_LIMIT);
+            got.push(1);
+            assert_eq!(LastWord::read(&got), None, "a beat behind it takes it back");
+        }
+        for nonsense in
+            ["", "\n", "off 41.5\n", "\noff\n", "\noff x\n", "\noff NaN\n", "\noff inf\n", "\nof 41\n", "\noff 41", "\n\n"]
+        {
+            assert_eq!(LastWord::read(nonsense.as_bytes()), None, "{nonsense:?}");
+        }
     }
 
     #[test]

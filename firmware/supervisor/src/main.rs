@@ -15,6 +15,7 @@ mod hash;
 mod heartbeat;
 mod init;
 mod last_good;
+mod latches;
 mod machine_open;
 mod network;
 mod own_pool;

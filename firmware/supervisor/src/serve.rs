@@ -9,8 +9,9 @@ use crate::cpu::{self, Cpus};
 use crate::detect;
 use crate::event::{EVENT_LIMIT, Event, now};
 use crate::exit::Exit;
-use crate::heartbeat::Heartbeat;
+use crate::heartbeat::{Heartbeat, LastWord};
 use crate::last_good;
+use crate::latches::Latches;
 use crate::machine_open::{Hands, Machine};
 use crate::network::Network;
 use crate::own_pool;
@@ -138,6 +139,8 @@ struct Serving {
     clock_at: Time,
     /// The folder of what survives a restart.
     state: PathBuf,
+    /// Chains that stay off until a person starts them.
+    latches: Latches,
     faults: BTreeSet<Fault>,
     /// Until when chains are waited for, once the program is to end.
     end: Option<Time>,
@@ -222,6 +225,8 @@ impl Serving {
         if let Some(kept) = profile::load(state) {
             rig.tell(now(epoch), Fact::Profile(kept));
         }
+        let latches = Latches::load(state, machine.map_or("", |m| m.product.name));
+        latches.chains().for_each(|chain| rig.tell(now(epoch), Fact::Latched(chain)));
         let (published, faults, end) = (Time::ZERO, BTreeSet::new(), None);
         let mut serving = Serving {
             epoch,
@@ -235,6 +240,7 @@ impl Serving {
             published,
             clock_at: Time::ZERO,
             state: state.to_owned(),
+            latches,
             faults,
             end,
             look_at,
@@ -267,7 +273,17 @@ impl Serving {
                 self.publish();
             }
         }
+        self.say_last_word();
         tracing::info!("ended");
+    }
+
+    /// What the first process may believe of a machine whose program ended on purpose. One that starts anew goes on beating instead.
+    fn say_last_word(&mut self) {
+        let now = now(self.epoch);
+        let word = LastWord { off: self.is_off(now), warmest: self.rig.brain().rests_at(now) };
+        if let Some(heart) = self.heart.take().filter(|_| self.anew.is_none()) {
+            heart.end(word);
+        }
     }
 
     fn hear(&mut self, event: Event) {
@@ -340,6 +356,9 @@ impl Serving {
         {
             tracing::warn!(%error, state = %self.state.display(), "keep the tuned profile");
         }
+        if let Err(error) = self.latches.follow(&self.state, self.rig.brain().latched()) {
+            tracing::warn!(%error, state = %self.state.display(), "keep which chains were too hot too often");
+        }
         while let Some(order) = self.rig.next_net() {
             self.network.obey(order);
         }
@@ -353,18 +372,22 @@ impl Serving {
     fn ended(&self) -> bool {
         let Some(end) = self.end else { return false };
         let now = now(self.epoch);
-        let off = |c: &model::ChainStatus| {
-            c.volts == 0.0 && !matches!(c.state, ChainState::Starting | ChainState::Ramping | ChainState::Hashing)
-        };
-        // The supply's order is only on its way when the last rail says that it is off.
-        let brain = self.rig.brain();
-        if self.rig.status(now).chains.iter().all(off) && brain.supply_is_off() && !brain.is_finishing(now) {
+        if self.is_off(now) && !self.rig.brain().is_finishing(now) {
             return true;
         }
         if now >= end {
             tracing::error!("chains and supply did not say that they are off in time");
         }
         now >= end
+    }
+
+    /// Whether nothing has hash power.
+    fn is_off(&self, now: Time) -> bool {
+        let off = |c: &model::ChainStatus| {
+            c.volts == 0.0 && !matches!(c.state, ChainState::Starting | ChainState::Ramping | ChainState::Hashing)
+        };
+        // The supply's order is only on its way when the last rail says that it is off.
+        self.rig.status(now).chains.iter().all(off) && self.rig.brain().supply_is_off()
     }
 
     fn publish(&mut self) {

@@ -57,9 +57,13 @@ impl Bench {
         std::mem::take(&mut *self.0.lock().expect("no holder panics"))
     }
     fn assert_safe(&self) {
+        self.assert_off(255);
+    }
+    /// Supply off, resets held, and fans at this.
+    fn assert_off(&self, duty: u8) {
         let s = self.take();
         assert_eq!(s.lines, BTreeMap::from([(65, true), (4, false), (5, false), (27, false)]), "supply off, resets held");
-        assert_eq!(s.fans, BTreeMap::from([(0x30, 255), (0x40, 255), (0x50, 255), (0x60, 255)]), "fans full");
+        assert_eq!(s.fans, BTreeMap::from([0x30, 0x40, 0x50, 0x60].map(|fan| (fan, duty))));
     }
 }
 
@@ -186,4 +190,40 @@ fn a_program_that_is_not_there_is_told_and_tried_again() {
     m.until("hardware is safe");
     m.until("start /nonexistent/program");
     m.bench.assert_safe();
+}
+
+/// A child that says this and then does that.
+fn says(word: &str, then: &str) -> String {
+    format!("printf x >/proc/self/fd/$OTEDAMA_HEARTBEAT_FD; printf '{word}' >/proc/self/fd/$OTEDAMA_HEARTBEAT_FD; {then}")
+}
+
+#[test]
+fn a_child_that_ended_on_purpose_and_left_all_off_and_cool_leaves_quiet_fans() {
+    let mut m = Machine::start("parted", &["sh", "-c", &says("\\noff 41.5\\n", "exit 0")]);
+    m.until("hardware is safe");
+    m.bench.assert_safe();
+    m.until("started the child");
+    m.until("it said: hash power is off, the warmest chip is at 41.5");
+    m.until("hardware is safe");
+    // A fifth of 255: the least duty of the product.
+    m.bench.assert_off(51);
+}
+
+#[test]
+fn whoever_lies_falls_or_is_killed_behind_his_word_leaves_full_fans() {
+    for (name, word, then) in [
+        ("hot", "\\noff 80.0\\n", "exit 0"),
+        ("on", "\\non 41.5\\n", "exit 0"),
+        ("unknown", "\\noff ?\\n", "exit 0"),
+        ("fell", "\\noff 41.5\\n", "exit 3"),
+        ("slain", "\\noff 41.5\\n", "kill -9 $$"),
+        ("beats", "\\noff 41.5\\nx", "exit 0"),
+    ] {
+        let mut m = Machine::start(name, &["sh", "-c", &says(word, then)]);
+        m.until("hardware is safe");
+        m.bench.take();
+        m.until("the child ended");
+        m.until("hardware is safe");
+        m.bench.assert_safe();
+    }
 }

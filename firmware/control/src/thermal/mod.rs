@@ -238,6 +238,21 @@ impl Thermal {
         board.chip(now, &self.limits)
     }
 
+    /// The warmest chip, where no board has power and all that are there are cool; `None` else. Chips that cannot be read without power
+    /// and are taken to be cool count as the target.
+    #[must_use]
+    pub fn rests_at(&self, now: Time) -> Option<Celsius> {
+        let l = &self.limits;
+        let there = || self.boards.iter().filter(|b| !b.absent);
+        let rests = self.task(now).cool && there().all(|b| !b.powered);
+        there().map(|b| b.chip(now, l).unwrap_or(l.target)).reduce(Celsius::max).filter(|_| rests)
+    }
+
+    /// Chains that wait for a person.
+    pub fn latched(&self) -> impl Iterator<Item = usize> {
+        self.boards.iter().enumerate().filter(|(_, b)| b.heat.is_latched()).map(|(i, _)| i)
+    }
+
     /// What each sensor of chain `i` last said, `None` where that is too old to count.
     #[must_use]
     pub fn sensors(&self, now: Time, i: usize) -> Vec<Option<Celsius>> {

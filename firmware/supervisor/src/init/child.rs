@@ -1,9 +1,10 @@
 //! The child process: started with a heartbeat's pipe, killed, reaped. Not here: when.
 
-use crate::heartbeat;
+use crate::heartbeat::{self, LAST_LIMIT, LastWord};
 use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process, wait};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::AsRawFd;
@@ -19,6 +20,8 @@ pub struct Child {
     pub pid: Pid,
     beats: Receiver,
     closed: Cell<bool>,
+    /// The last bytes that came.
+    tail: RefCell<VecDeque<u8>>,
 }
 
 impl Child {
@@ -33,7 +36,7 @@ impl Child {
         fcntl_setfd(&writer, FdFlags::empty())?;
         let beats = Receiver::from_owned_fd(reader.into())?;
         let child = Command::new(program).args(args).env(heartbeat::VARIABLE, writer.as_raw_fd().to_string()).spawn()?;
-        Ok(Child { pid: Pid::from_child(&child), beats, closed: Cell::new(false) })
+        Ok(Child { pid: Pid::from_child(&child), beats, closed: Cell::new(false), tail: RefCell::default() })
     }
 
     /// Waits until it may have beaten, or closed its end; [`Child::beaten`] tells. Never comes back once it closed its end.
@@ -52,11 +55,22 @@ impl Child {
                     self.closed.set(true);
                     return beaten;
                 }
-                Ok(_) => beaten = true,
+                Ok(n) => {
+                    beaten = true;
+                    let mut tail = self.tail.borrow_mut();
+                    tail.extend(&bytes[..n]);
+                    let old = tail.len().saturating_sub(LAST_LIMIT);
+                    tail.drain(..old);
+                }
                 Err(_) => return beaten,
             }
         }
         beaten
+    }
+
+    /// What it said last, where that is a last word. Look once more before: it may still lie in the pipe.
+    pub fn last_word(&self) -> Option<LastWord> {
+        LastWord::read(self.tail.borrow_mut().make_contiguous())
     }
 
     /// Sends a signal. One that is gone already is no failure.

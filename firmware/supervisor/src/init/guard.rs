@@ -5,6 +5,7 @@ use super::safe::Held;
 use super::say::say;
 use super::settings;
 use crate::detect;
+use crate::heartbeat::LastWord;
 use model::settings::Device;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,10 +16,10 @@ use tokio::sync::mpsc;
 const ASKED_LIMIT: usize = 4;
 
 /// What is asked of the thread.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Ask {
-    /// Make hardware safe and hold its lines.
-    Secure,
+    /// Make hardware safe and hold its lines. A child that ended on purpose said in what state it left the machine.
+    Secure(Option<LastWord>),
     /// Let go of the lines: a child takes them.
     Release,
 }
@@ -79,7 +80,7 @@ impl Hardware {
     fn run(mut self, inbox: &Receiver<Ask>, tell: &mpsc::Sender<Answer>) {
         while let Ok(ask) = inbox.recv() {
             let answer = match ask {
-                Ask::Secure => self.secure(),
+                Ask::Secure(word) => self.secure(word),
                 Ask::Release => {
                     self.held.release();
                     Answer::Released
@@ -95,12 +96,12 @@ impl Hardware {
         }
     }
 
-    fn secure(&mut self) -> Answer {
+    fn secure(&mut self, word: Option<LastWord>) -> Answer {
         if self.devices.is_none() {
             self.read();
         }
         let devices = self.devices.as_deref().unwrap_or_default();
-        match self.held.secure(devices) {
+        match self.held.secure(devices, word) {
             Ok(()) => Answer::Safe(devices.len()),
             Err(lines) => Answer::Refused(lines),
         }
@@ -142,7 +143,7 @@ mod tests {
     #[test]
     fn answers_come_in_order_and_no_settings_are_no_machines() {
         let config = Path::new("/nonexistent/config.yaml");
-        assert_eq!(run(config, &[Ask::Secure, Ask::Release]), [Answer::Safe(0), Answer::Released]);
+        assert_eq!(run(config, &[Ask::Secure(None), Ask::Release]), [Answer::Safe(0), Answer::Released]);
     }
 
     #[test]
@@ -153,7 +154,7 @@ mod tests {
         let good = format!("mining: {{asic: {{devices: [{device}]}}}}\n");
         std::fs::write(folder.join("config.last-good.yaml"), good).expect("written");
         std::fs::write(folder.join("config.yaml"), "mining: [broken").expect("written");
-        let answers = run(&folder.join("config.yaml"), &[Ask::Secure]);
+        let answers = run(&folder.join("config.yaml"), &[Ask::Secure(None)]);
         let [Answer::Refused(lines)] = &answers[..] else { panic!("{answers:?}") };
         assert!(lines.iter().any(|l| l.contains("antminer-s19jpro")), "{lines:?}");
         std::fs::remove_dir_all(&folder).expect("removed");

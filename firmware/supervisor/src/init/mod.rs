@@ -18,6 +18,7 @@ mod watchdog;
 
 use crate::event;
 use crate::exit::Exit;
+use crate::heartbeat::LastWord;
 use anyhow::Context;
 use child::Child;
 use companion::Companion;
@@ -137,6 +138,8 @@ struct Init {
     epoch: Instant,
     keeper: Keeper,
     child: Option<Child>,
+    /// What the last child said of the machine when it ended by itself, until the next one starts.
+    word: Option<LastWord>,
     guard: Guard,
     /// How often hardware was to be made safe, and how often that was answered.
     asked: u64,
@@ -179,6 +182,7 @@ impl Init {
             epoch: Instant::now(),
             keeper: Keeper::new(Time::ZERO, Duration::from_millis(args.silence), period),
             child: None,
+            word: None,
             guard: Guard::start(config).context("start the thread of the hardware")?,
             asked: 0,
             answered: 0,
@@ -237,7 +241,7 @@ impl Init {
             self.network.iter_mut().for_each(|n| n.hear(now, &ended));
             if self.child.as_ref().is_some_and(|c| c.pid == ended.pid) {
                 say(&format!("the child ended: {}", ended.how));
-                self.child = None;
+                self.word = self.child.take().and_then(|c| parting(&c, &ended));
                 if self.first && ended.code == Some(i32::from(crate::exit::BOARD)) {
                     restart::last_resort(
                         &self.config,
@@ -289,6 +293,7 @@ impl Init {
     fn start(&mut self) {
         let fact = match Child::start(&self.command) {
             Ok(child) => {
+                self.word = None;
                 say(&format!("started the child as process {}", child.pid));
                 self.child = Some(child);
                 Fact::Started
@@ -303,7 +308,7 @@ impl Init {
 
     fn secure(&mut self) {
         self.asked += 1;
-        self.guard.ask(Ask::Secure);
+        self.guard.ask(Ask::Secure(self.word));
     }
 
     fn feed(&mut self) {
@@ -362,4 +367,14 @@ impl Init {
             sleep(SECURE_RETRY).await;
         }
     }
+}
+
+/// What a child said last, where it ended by itself: one that was killed, or fell, is believed nothing.
+fn parting(child: &Child, ended: &child::Ended) -> Option<LastWord> {
+    child.beaten();
+    let word = child.last_word().filter(|_| ended.code == Some(0))?;
+    let warmest =
+        word.warmest.map_or("nobody knows how warm the chips are".to_owned(), |c| format!("the warmest chip is at {c:.1}"));
+    say(&format!("it said: hash power is {}, {warmest}", if word.off { "off" } else { "on" }));
+    Some(word)
 }

@@ -60,7 +60,7 @@ pub fn last_resort(config: &Path, why: &str) {
         });
         let devices = devices.unwrap_or_default();
         let mut held = Held::default();
-        while held.secure(&devices).is_err() {
+        while held.secure(&devices, None).is_err() {
             std::thread::sleep(RETRY);
         }
         say("hardware is safe");

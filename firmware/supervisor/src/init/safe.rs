@@ -1,10 +1,20 @@
-//! Makes a machine's hardware safe: supply off, reset lines held, fans full. Every step is tried even where one before it failed.
-//! Not here: when (the keeper), and what a part's registers mean (`hwdrivers`).
+//! Makes a machine's hardware safe: supply off, rails off, reset lines held, fans full. Every step is tried even where one before it
+//! failed. Fans stay at their least duty where the child that ended on purpose said that all is off, and cool by the product's own
+//! limits. Not here: when (the keeper), and what a part's registers mean (`hwdrivers`).
 
-use hwdrivers::bus::{BusError, Gpio, I2c, open};
-use hwdrivers::fan::{Fans, emc2305::Emc2305};
+use crate::event;
+use crate::heartbeat::LastWord;
+use hwdrivers::bus::{BusError, Gpio, I2c, NoPwm, Pwm, open};
+use hwdrivers::fan::{self, pwm::BoardFans};
+use hwdrivers::power::{self, Event, Order, Power, PowerError};
 use model::settings::Device;
-use model::{FanId, FanPart, Percent, Product};
+use model::{FanId, FanPart, Hashboard, Percent, Product};
+use std::time::{Duration, Instant};
+
+/// How long a regulator may take to obey: the slowest gives up after 1.5 s without an answer.
+const RAIL_LIMIT: Duration = Duration::from_secs(3);
+/// Longest sleep between two of its turns.
+const RAIL_STEP: Duration = Duration::from_millis(50);
 
 /// The lines that are held. They belong to one process at a time: held while no child runs, and let go of for the next one.
 #[derive(Default)]
@@ -15,7 +25,7 @@ impl Held {
     ///
     /// # Errors
     /// A step failed: the machine is not known to be safe.
-    pub fn secure(&mut self, devices: &[Device]) -> Result<(), Vec<String>> {
+    pub fn secure(&mut self, devices: &[Device], word: Option<LastWord>) -> Result<(), Vec<String>> {
         // Lines of a former try are asked for anew: what they are worth may have changed with a re-plugged chip.
         self.release();
         let mut failed = vec![];
@@ -33,25 +43,52 @@ impl Held {
                 }
                 None => product,
             };
-            match open::gpio(&device.gpio) {
-                Ok(mut gpio) => {
-                    failed.extend(hold_lines(product, &mut *gpio));
-                    self.0.push(gpio);
-                }
-                Err(e) => failed.push(told(&format!("hold the lines of {}", product.name), &e)),
-            }
-            match open::i2c(&device.i2c) {
-                Ok(mut i2c) => failed.extend(fans_full(product, &mut *i2c)),
-                Err(e) => failed.push(told(&format!("reach the fans of {}", product.name), &e)),
-            }
+            self.secure_one(device, product, word, &mut failed);
         }
         if failed.is_empty() { Ok(()) } else { Err(failed) }
+    }
+
+    /// The quick steps first: a regulator may take seconds.
+    fn secure_one(&mut self, device: &Device, product: &Product, word: Option<LastWord>, failed: &mut Vec<String>) {
+        let mut gpio =
+            open::gpio(&device.gpio).map_err(|e| failed.push(told(&format!("hold the lines of {}", product.name), &e)));
+        if let Ok(gpio) = &mut gpio {
+            failed.extend(hold_lines(product, &mut **gpio));
+        }
+        let mut i2c = open::i2c(&device.i2c).map_err(|e| failed.push(told(&format!("reach the parts of {}", product.name), &e)));
+        let mut pwm = outputs(device, product).unwrap_or_else(|e| {
+            failed.push(e);
+            Box::new(NoPwm)
+        });
+        if let Ok(i2c) = &mut i2c {
+            failed.extend(set_fans(product, duty(product, word), &mut **i2c, &mut *pwm));
+        }
+        if let (Ok(gpio), Ok(i2c)) = (&mut gpio, &mut i2c) {
+            failed.extend(rails_off(product, &mut **i2c, &mut **gpio));
+        }
+        self.0.extend(gpio);
     }
 
     /// Lets go of the lines, so that a child can take them.
     pub fn release(&mut self) {
         self.0.clear();
     }
+}
+
+/// The outputs that the fans hang on.
+fn outputs(device: &Device, product: &Product) -> Result<Box<dyn Pwm>, String> {
+    match (product.fan, &device.pwm) {
+        (FanPart::Pwm(fans), Some(path)) => {
+            open::pwm(path, fans.period()).map_err(|e| told(&format!("reach the fans of {}", product.name), &e))
+        }
+        _ => Ok(Box::new(NoPwm)),
+    }
+}
+
+/// Full, unless there is reason to believe that nothing heats and nothing is hot.
+fn duty(product: &Product, word: Option<LastWord>) -> Percent {
+    let cool = |w: LastWord| w.off && w.warmest.is_some_and(|c| c < product.limits.resume);
+    if word.is_some_and(cool) { product.limits.duty_min } else { Percent(100.0) }
 }
 
 /// Supply off first: whatever else fails, nothing heats any more.
@@ -70,13 +107,52 @@ fn hold_lines(product: &Product, gpio: &mut dyn Gpio) -> Vec<String> {
     failed
 }
 
-fn fans_full(product: &Product, i2c: &mut dyn I2c) -> Vec<String> {
-    let FanPart::Emc2305 { address } = product.fan else {
-        return vec![format!("no driver for {:?}", product.fan)];
-    };
-    let mut controller = Emc2305::new(address);
-    let set = |n| controller.set_duty(i2c, FanId(n), Percent(100.0)).err().map(|e| format!("set fan {n} to full: {e}"));
-    (0..product.fans).filter_map(set).collect()
+fn set_fans(product: &Product, duty: Percent, i2c: &mut dyn I2c, pwm: &mut dyn Pwm) -> Vec<String> {
+    let told = |n, e| format!("set fan {n} to {duty}: {e}");
+    match (product.fan, fan::driver(product.fan)) {
+        (_, Some(mut controller)) => {
+            (0..product.fans).filter_map(|n| controller.set_duty(i2c, FanId(n), duty).err().map(|e| told(n, e))).collect()
+        }
+        (FanPart::Pwm(fans), None) => BoardFans::new(fans).set_duty(pwm, duty).err().map(|e| told(0, e)).into_iter().collect(),
+        (_, None) => vec![],
+    }
+}
+
+/// A rail that no line switches is switched off by its regulator, which is told nothing before it said what it is.
+fn rails_off(product: &Product, i2c: &mut dyn I2c, gpio: &mut dyn Gpio) -> Vec<String> {
+    let by_line = |b: &Hashboard| product.supply_enable.is_some() || !b.enables.is_empty();
+    let mut failed = vec![];
+    for (n, b) in product.hashboards.iter().enumerate().filter(|(_, b)| !by_line(b)) {
+        let absent = b.plug.is_some_and(|plug| gpio.get(plug.number).is_ok_and(|high| !plug.is_active(high)));
+        if absent {
+            continue;
+        }
+        if let Err(why) = switch_off(&mut *power::regulator(b.regulator), i2c, gpio) {
+            failed.push(format!("switch the rail of chain {n} off: {why}"));
+        }
+    }
+    failed
+}
+
+fn switch_off(regulator: &mut dyn Power, i2c: &mut dyn I2c, gpio: &mut dyn Gpio) -> Result<(), String> {
+    let start = Instant::now();
+    let mut why = "its regulator gives no answer".to_owned();
+    regulator.order(Order::Disable);
+    while start.elapsed() < RAIL_LIMIT {
+        let now = event::now(start);
+        regulator.turn(now, i2c, gpio);
+        while let Some(event) = regulator.next_event() {
+            match event {
+                Event::Done(Order::Disable) => return Ok(()),
+                Event::Failed { order: Order::Disable, error: PowerError::Unidentified } => return Err(why),
+                Event::Failed { order: Order::Disable, error } => return Err(error.to_string()),
+                Event::Failed { order, error } => why = format!("order {order:?}: {error}"),
+                _ => {}
+            }
+        }
+        std::thread::sleep(regulator.wake_at().since(event::now(start)).min(RAIL_STEP));
+    }
+    Err(why)
 }
 
 fn told(what: &str, e: &BusError) -> String {
@@ -97,6 +173,7 @@ mod tests {
         lines: Vec<(u32, bool)>,
         written: Vec<(u8, Vec<u8>)>,
         taken: Option<u32>,
+        outputs: Vec<(u32, f64)>,
         gone: bool,
     }
 
@@ -110,6 +187,13 @@ mod tests {
         }
         fn get(&mut self, _: u32) -> Result<bool, BusError> {
             Err(BusError::Gone)
+        }
+    }
+
+    impl Pwm for Bench {
+        fn set(&mut self, channel: u32, duty: Percent) -> Result<(), BusError> {
+            self.outputs.push((channel, duty.0));
+            Ok(())
         }
     }
 
@@ -133,7 +217,7 @@ mod tests {
         let mut bench = Bench::default();
         assert!(hold_lines(PRODUCT, &mut bench).is_empty());
         assert_eq!(bench.lines, [(65, true), (5, false), (4, false), (27, false)]);
-        assert!(fans_full(PRODUCT, &mut bench).is_empty());
+        assert!(set_fans(PRODUCT, Percent(100.0), &mut bench, &mut NoPwm).is_empty());
         let full = |register| (0x2d, vec![register, 255]);
         assert_eq!(bench.written, [full(0x30), full(0x40), full(0x50), full(0x60)]);
     }
@@ -144,9 +228,38 @@ mod tests {
         let failed = hold_lines(PRODUCT, &mut bench);
         assert_eq!(failed, ["switch the supply off: the device is gone"]);
         assert_eq!(bench.lines, [(5, false), (4, false), (27, false)]);
-        let failed = fans_full(PRODUCT, &mut bench);
+        let failed = set_fans(PRODUCT, Percent(100.0), &mut bench, &mut NoPwm);
         assert_eq!(failed.len(), 4);
-        assert_eq!(failed[3], "set fan 3 to full: nothing answers at address 0x2d");
+        assert_eq!(failed[3], "set fan 3 to 100 %: nothing answers at address 0x2d");
+    }
+
+    #[test]
+    fn fans_of_a_control_board_are_told_too_and_no_fans_are_no_failure() {
+        let wired = board::wiring::on(PRODUCT, "bcb100").expect("fits");
+        let mut bench = Bench::default();
+        assert!(set_fans(wired, Percent(100.0), &mut Bench::default(), &mut bench).is_empty());
+        assert_eq!(bench.outputs, [(0, 0.0), (1, 0.0)], "turned over by the board");
+        assert_eq!(set_fans(wired, Percent(100.0), &mut Bench::default(), &mut NoPwm).len(), 1);
+        let none = set_fans(&board::emberone00::PRODUCT, Percent(100.0), &mut Bench::default(), &mut NoPwm);
+        assert_eq!(none, [""; 0]);
+    }
+
+    #[test]
+    fn only_a_machine_that_is_off_and_cool_by_its_own_limits_is_left_in_peace() {
+        let word = |off, warmest: Option<f64>| Some(LastWord { off, warmest: warmest.map(model::Celsius) });
+        let resume = PRODUCT.limits.resume.0;
+        for (word, idle) in [
+            (None, false),
+            (word(true, Some(41.5)), true),
+            (word(true, Some(resume - 0.1)), true),
+            (word(true, Some(resume)), false),
+            (word(true, Some(f64::NAN)), false),
+            (word(true, None), false),
+            (word(false, Some(41.5)), false),
+        ] {
+            let expected = if idle { PRODUCT.limits.duty_min } else { Percent(100.0) };
+            assert_eq!(duty(PRODUCT, word), expected, "{word:?}");
+        }
     }
 
     #[test]
@@ -156,14 +269,16 @@ mod tests {
             ttys: vec![],
             i2c: "/nonexistent/i2c".into(),
             gpio: "/dev/null".into(),
+            pwm: None,
             control_board: None,
             simulated: true,
             place: model::settings::Place::default(),
         };
-        let failed = Held::default().secure(&[device("antminer-s19jpro"), device("toaster")]).expect_err("nothing is there");
+        let failed =
+            Held::default().secure(&[device("antminer-s19jpro"), device("toaster")], None).expect_err("nothing is there");
         assert_eq!(failed.len(), 3, "{failed:?}");
         assert!(failed[0].contains("/dev/null") && failed[1].contains("/nonexistent/i2c"), "{failed:?}");
         assert!(failed[2].contains("'toaster'"), "{failed:?}");
-        assert_eq!(Held::default().secure(&[]), Ok(()), "no machine, nothing to make safe");
+        assert_eq!(Held::default().secure(&[], None), Ok(()), "no machine, nothing to make safe");
     }
 }
