@@ -60,7 +60,8 @@ pub const PRODUCT: Product = Product {
         fans_min: 1,
         power_max: Watt(25.0),
         reading_age_max: Duration::from_secs(5),
-        care: Care::USUAL,
+        // Where ESP-Miner begins to throttle [1].
+        care: Care { input_min: Some(Volt(4.9)), ..Care::USUAL },
     },
     control_boards: &["pc", "raspberrypi"],
 };

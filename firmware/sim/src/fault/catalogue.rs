@@ -173,7 +173,13 @@ pub const KINDS: &[Kind] = &[
         harm: Harm::BrownOut,
         length: Length::For(seconds(3)),
         recovery: Recovery::Power,
-        shows: &[FaultCode::ChainSilent, FaultCode::RailFailed, FaultCode::SupplyFailed, FaultCode::ChainSlow],
+        shows: &[
+            FaultCode::BrownOut,
+            FaultCode::ChainSilent,
+            FaultCode::RailFailed,
+            FaultCode::SupplyFailed,
+            FaultCode::ChainSlow,
+        ],
         ..ROW
     },
     Kind { name: "hot-unplug", harm: Harm::HotUnplug, shows: &[FaultCode::ChainMissing], ..ROW },
