@@ -90,15 +90,21 @@ mod tests {
 
     /// Outputs that write down or fail, and lines whose tach is told.
     #[derive(Clone, Default)]
-    struct Bench(Arc<Mutex<(Vec<(u32, f64)>, bool)>>);
+    struct Bench(Arc<Mutex<Outputs>>);
+
+    #[derive(Default)]
+    struct Outputs {
+        told: Vec<(u32, f64)>,
+        broken: bool,
+    }
 
     impl Pwm for Bench {
         fn set(&mut self, channel: u32, duty: Percent) -> Result<(), BusError> {
             let mut state = self.0.lock().expect("one thread");
-            if state.1 {
+            if state.broken {
                 return Err(BusError::Gone);
             }
-            state.0.push((channel, duty.0));
+            state.told.push((channel, duty.0));
             Ok(())
         }
     }
@@ -129,13 +135,13 @@ mod tests {
     fn fans_of_a_control_board_are_driven_tried_again_and_counted() {
         let (bench, mut facts) = (Bench::default(), vec![]);
         let mut air = Air::new(BOARD, 2, Box::new(bench.clone()));
-        bench.0.lock().expect("one thread").1 = true;
+        bench.0.lock().expect("one thread").broken = true;
         air.order(Time::ZERO, Percent(30.0), &mut bench.clone(), &mut facts);
         assert!(matches!(&facts[..], [Fact::FanSpeed { fan: FanId(0), value: Err(_) }]), "{facts:?}");
         assert_eq!(air.wake_at(), Time::from_millis(500));
-        bench.0.lock().expect("one thread").1 = false;
+        bench.0.lock().expect("one thread").broken = false;
         air.turn(Time::from_millis(500), &mut bench.clone(), &mut facts);
-        assert_eq!(bench.0.lock().expect("one thread").0, [(0, 70.0), (1, 70.0)], "turned over");
+        assert_eq!(bench.0.lock().expect("one thread").told, [(0, 70.0), (1, 70.0)], "turned over");
         assert_eq!(air.wake_at(), Time::NEVER);
         facts.clear();
         air.read(Time::from_secs(1), &mut bench.clone(), &mut Tach(0), &mut facts);
