@@ -4,12 +4,14 @@
 //! in real time, far more often than a host waits behind a baud change. Not here: the I²C bus and the GPIO lines.
 
 use crate::World;
+use crate::fault::line::{LineHarm, held};
 use model::Baud;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::{Arc, Mutex};
 
 /// Bytes moved at once; a pty's own buffer holds 4096.
 const CHUNK: usize = 4096;
@@ -122,15 +124,18 @@ impl AsFd for Pty {
 pub struct PtyLine {
     chain: usize,
     pty: Pty,
+    harm: Arc<Mutex<LineHarm>>,
+    /// The guest's rate when the line was turned last.
+    baud: Option<Baud>,
 }
 
 impl PtyLine {
-    /// Opens a pty for the line of this chain.
+    /// Opens a pty for the line of this chain; what damages it is shared.
     ///
     /// # Errors
     /// The system gives none.
-    pub fn open(chain: usize) -> Result<PtyLine, PtyError> {
-        Ok(PtyLine { chain, pty: Pty::open(&format!("chain {chain}"))? })
+    pub fn open(chain: usize, harm: Arc<Mutex<LineHarm>>) -> Result<PtyLine, PtyError> {
+        Ok(PtyLine { chain, pty: Pty::open(&format!("chain {chain}"))?, harm, baud: None })
     }
 
     /// What the guest opens.
@@ -145,13 +150,24 @@ impl PtyLine {
     /// The pty is gone.
     pub fn turn(&mut self, world: &mut World) -> Result<(), PtyError> {
         let baud = self.pty.baud()?;
+        let mut harm = held(&self.harm);
+        if self.baud.replace(baud).is_some_and(|before| before != baud) {
+            harm.rate_changed();
+        }
         let mut buffer = [0; CHUNK];
         let n = self.pty.read(&mut buffer)?;
         if n > 0 {
-            world.tell_line(self.chain, baud, &buffer[..n]);
+            let mut bytes = buffer[..n].to_vec();
+            harm.send(&mut bytes);
+            world.tell_line(self.chain, baud, &bytes);
         }
-        let n = if self.pty.is_idle() { world.take_line(self.chain, baud, &mut buffer) } else { 0 };
-        self.pty.write(&buffer[..n])
+        if !self.pty.is_idle() {
+            return self.pty.write(&[]);
+        }
+        let n = world.take_line(self.chain, baud, &mut buffer);
+        let mut bytes = buffer[..n].to_vec();
+        harm.receive(&mut bytes);
+        self.pty.write(&bytes)
     }
 }
 
@@ -188,7 +204,7 @@ mod tests {
 
     #[test]
     fn a_guest_counts_the_chips_at_the_right_rate_alone() {
-        let (mut world, mut line) = (world(), PtyLine::open(0).expect("a pty"));
+        let (mut world, mut line) = (world(), PtyLine::open(0, Arc::new(Mutex::new(LineHarm::new(1)))).expect("a pty"));
         let guest =
             rustix::fs::open(line.path(), OFlags::RDWR | OFlags::NOCTTY | OFlags::NONBLOCK, Mode::empty()).expect("opens");
         for (baud, expected) in [(1_000_000, 0), (115_200, 126 * 9), (3_000_000, 0)] {

@@ -1,15 +1,19 @@
-//! A simulated machine in real time: its chains on ptys, its bus and lines on a socket, for a firmware in another process.
+//! A simulated machine in real time: its chains on ptys, its bus and lines on a socket, for a firmware in another process. A board
+//! that hangs on USB has a pty for its controller instead of the socket. All of it can be harmed (`fault`).
 //!
 //! One thread owns it all. Time follows the clock in short steps, sooner where bytes arrive; a machine that lags far behind
 //! drops time rather than running after it. Not here: a firmware, and who ends it.
 
 use crate::bench_socket::BenchSocket;
+use crate::fault::{ByHand, Harms};
 use crate::machine::{Buses, World, buses, lock};
 use crate::pty::{PtyError, PtyLine};
+use crate::scale;
 use crate::socket_file::SocketFileError;
+use crate::usb_board::{Firmware, UsbBoard};
 use crate::vhost_user::{VhostUser, VhostUserError};
 use hwdrivers::chip::Scale;
-use model::{Product, Time};
+use model::{Attachment, ChainLine, Product, Time};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -18,7 +22,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// How chips in real time are easier than real ones: some hundred reports a second for 100 TH/s, which one core hashes easily.
-/// A firmware must count with the same.
+/// A firmware must count with the same, and with the product's own stretch: [`scale::real_time`].
 pub const SCALE: Scale = Scale { zero_bits: 0, scale_bits: 32, stretch_bits: 0 };
 /// Longest step: a reply waits for at most this long, and the chips for a tenth of their bring-up's shortest wait.
 const STEP: Timespec = Timespec { tv_sec: 0, tv_nsec: 5_000_000 };
@@ -28,6 +32,9 @@ const LEAP_LIMIT: Duration = Duration::from_secs(1);
 /// Why a machine cannot be served.
 #[derive(Debug, thiserror::Error)]
 pub enum RealTimeError {
+    /// A chain that is not on a serial line.
+    #[error("serve {0} in real time: its chains are on SPI, which no pty can carry; simulate it without --pty")]
+    Spi(&'static str),
     /// A chain's line.
     #[error(transparent)]
     Pty(#[from] PtyError),
@@ -46,31 +53,60 @@ pub enum RealTimeError {
 pub struct RealTime {
     world: Arc<Mutex<World>>,
     buses: Buses,
+    harms: Harms,
     lines: Vec<PtyLine>,
-    socket: BenchSocket,
+    control: Control,
     vhost_user: Option<VhostUser>,
     /// When the world began, moved on by all time that was dropped.
     began: Instant,
 }
 
+/// How a firmware reaches the parts.
+enum Control {
+    /// The buses of a control board.
+    Socket(BenchSocket),
+    /// A USB board's own controller.
+    Usb(Box<UsbBoard>),
+}
+
 impl RealTime {
-    /// A machine that was just plugged in; its bus socket is made at `socket`.
+    /// A machine that was just plugged in; its bus socket is made at `socket`, unless it hangs on USB.
     ///
     /// # Errors
-    /// No pty can be had or the socket's path is taken.
+    /// No pty can be had, the socket's path is taken, or its chains are on no serial lines.
     pub fn open(product: &Product, seed: u64, socket: &Path) -> Result<RealTime, RealTimeError> {
-        let world = Arc::new(Mutex::new(World::new(product, seed, SCALE)));
-        let lines = (0..product.hashboards.len()).map(PtyLine::open).collect::<Result<_, _>>()?;
-        let socket = BenchSocket::open(socket)?;
-        Ok(RealTime { buses: buses(&world), world, lines, socket, vhost_user: None, began: Instant::now() })
+        if product.hashboards.iter().any(|b| b.line == ChainLine::Spi) {
+            return Err(RealTimeError::Spi(product.name));
+        }
+        let world = Arc::new(Mutex::new(World::new(product, seed, scale::real_time(product))));
+        let harms = Harms::new(product.hashboards.len(), seed);
+        let chains = 0..product.hashboards.len();
+        let lines = chains.filter_map(|c| Some(PtyLine::open(c, harms.of_line(c)?))).collect::<Result<_, _>>()?;
+        let control = match product.attachment {
+            Attachment::Buses => Control::Socket(BenchSocket::open(socket)?),
+            Attachment::Usb(_) => Control::Usb(Box::new(UsbBoard::open(Firmware::New)?)),
+        };
+        let whole = buses(&world);
+        let buses = Buses { i2c: harms.wrap_bus(whole.i2c), ..whole };
+        Ok(RealTime { buses, world, harms, lines, control, vhost_user: None, began: Instant::now() })
     }
 
-    /// Serves the bus and the lines to QEMU as well, at sockets in this folder.
+    /// Serves the bus and the lines to QEMU as well, at sockets in this folder. A USB board needs none: its controller is a serial
+    /// line in a guest too.
     ///
     /// # Errors
     /// The folder or a socket cannot be had.
-    pub fn open_vhost_user(&mut self, folder: &Path) -> Result<&VhostUser, RealTimeError> {
-        Ok(self.vhost_user.insert(VhostUser::open(&self.world, folder)?))
+    pub fn open_vhost_user(&mut self, folder: &Path) -> Result<Option<&VhostUser>, RealTimeError> {
+        if matches!(self.control, Control::Socket(_)) {
+            self.vhost_user = Some(VhostUser::open(&self.world, &self.harms, folder)?);
+        }
+        Ok(self.vhost_user.as_ref())
+    }
+
+    /// What injects faults into it, by this seed.
+    #[must_use]
+    pub fn by_hand(&self, product: &Product, seed: u64) -> ByHand {
+        ByHand::new(product, &self.world, &self.harms, seed)
     }
 
     /// The chains' lines, chain 0 first.
@@ -78,10 +114,13 @@ impl RealTime {
         self.lines.iter().map(PtyLine::path)
     }
 
-    /// Where the I²C bus and the GPIO lines are.
+    /// Where the I²C bus and the GPIO lines are: a socket, or the line of a USB board's controller.
     #[must_use]
-    pub fn socket(&self) -> &Path {
-        self.socket.path()
+    pub fn control(&self) -> &Path {
+        match &self.control {
+            Control::Socket(socket) => socket.path(),
+            Control::Usb(board) => Path::new(board.path()),
+        }
     }
 
     /// The machine, to look at it and to break it.
@@ -102,7 +141,7 @@ impl RealTime {
     }
 
     fn turn(&mut self, clock: Instant) -> Result<(), RealTimeError> {
-        {
+        let now = {
             let mut world = lock(&self.world);
             let (to, dropped) = step(world.now(), clock.saturating_duration_since(self.began));
             self.began += dropped;
@@ -110,16 +149,25 @@ impl RealTime {
             for line in &mut self.lines {
                 line.turn(&mut world)?;
             }
+            world.now()
+        };
+        let Buses { i2c, gpio, pwm, .. } = &mut self.buses;
+        match &mut self.control {
+            Control::Socket(socket) => socket.turn(&mut **i2c, &mut **gpio, &mut **pwm),
+            Control::Usb(board) => board.turn(now, &mut **i2c, &mut **gpio)?,
         }
-        self.socket.turn(&mut *self.buses.i2c, &mut *self.buses.gpio, &mut *self.buses.pwm);
         Ok(())
     }
 
     /// Sleeps until a byte arrives or a step has passed; says whether to stop.
     fn wait(&self, stop: BorrowedFd<'_>) -> Result<bool, RealTimeError> {
         let lines = self.lines.iter().map(AsFd::as_fd);
-        let all = std::iter::once(stop).chain(lines).chain(self.socket.fds());
+        let all = std::iter::once(stop).chain(lines);
         let mut fds: Vec<PollFd<'_>> = all.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
+        match &self.control {
+            Control::Socket(socket) => fds.extend(socket.fds().map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN))),
+            Control::Usb(board) => fds.push(PollFd::from_borrowed_fd(board.as_fd(), PollFlags::IN)),
+        }
         match poll(&mut fds, Some(&STEP)) {
             Ok(_) => Ok(fds.first().is_some_and(|f| !f.revents().is_empty())),
             Err(Errno::INTR) => Ok(false),
@@ -138,6 +186,13 @@ fn step(now: Time, elapsed: Duration) -> (Time, Duration) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn chains_that_no_pty_can_carry_are_refused() {
+        let product = &board::dragonmint_t1::PRODUCT;
+        let refused = RealTime::open(product, 1, Path::new("/nowhere/bus.sock")).err().expect("they are on SPI").to_string();
+        assert!(refused.contains(product.name) && refused.contains("without --pty"), "{refused}");
+    }
 
     #[test]
     fn time_follows_the_clock_and_a_long_gap_is_dropped() {

@@ -2,7 +2,7 @@
 //! on standard error. `hashes` is answered on standard output, as one line of JSON, for programs that measure. The end of the input is
 //! no end: a machine without anybody to talk to runs on. Not here: the machine.
 
-use crate::simulated::{World, lock};
+use crate::simulated::{ByHand, ON_THE_TABLE, World, lock};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::{Errno, read};
 use rustix::process::getpgrp;
@@ -17,27 +17,37 @@ const LINE_LIMIT: usize = 128;
 /// How long a program in the background waits before it looks whether it is in front again.
 const BACKGROUND_WAIT: Duration = Duration::from_secs(1);
 /// All there are.
-const HELP: &str = "unplug i2c | plug i2c | unplug chain N | plug chain N | hashes | help";
+const HELP: &str = "unplug i2c | plug i2c | unplug chain N | plug chain N | faults | fault NAME | heal NAME | hashes | help";
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Command {
     Bus { plugged: bool },
     Chain { chain: usize, plugged: bool },
     Hashes,
+    Faults,
+    Fault(String),
+    Heal(String),
     Help,
+}
+
+/// The machine, what hurts it, and how many chains it has.
+struct Bench {
+    world: Arc<Mutex<World>>,
+    by_hand: ByHand,
+    chains: usize,
 }
 
 /// Obeys lines on a thread of its own, for as long as the program runs.
 ///
 /// # Errors
 /// No thread can be had.
-pub fn listen(world: &Arc<Mutex<World>>, chains: usize) -> std::io::Result<()> {
-    let world = Arc::clone(world);
+pub fn listen(world: &Arc<Mutex<World>>, by_hand: ByHand, chains: usize) -> std::io::Result<()> {
+    let mut bench = Bench { world: Arc::clone(world), by_hand, chains };
     let listen = move || {
         let (mut lines, mut bytes) = (Lines::default(), [0; LINE_LIMIT]);
         while let Ok(n @ 1..) = arrived(&mut bytes) {
             for line in lines.tell(&bytes[..n]) {
-                eprintln!("otedama: {}", obey(&line, chains, &world));
+                eprintln!("otedama: {}", bench.obey(&line));
             }
         }
     };
@@ -56,32 +66,48 @@ fn arrived(bytes: &mut [u8]) -> Result<usize, Errno> {
     }
 }
 
-/// Does what a line asks and says so.
-fn obey(line: &Result<String, TooLong>, chains: usize, world: &Mutex<World>) -> String {
-    let Ok(line) = line else { return format!("a line has up to {LINE_LIMIT} bytes; there are: {HELP}") };
-    let done = |plugged| if plugged { "plugged" } else { "unplugged" };
-    match parse(line, chains) {
-        Err(why) => why,
-        Ok(Command::Help) => format!("there are: {HELP}"),
-        Ok(Command::Hashes) => {
-            // Nobody reads what cannot be written.
-            let mut out = std::io::stdout();
-            match writeln!(out, "{}", hashes(&lock(world), chains)).and_then(|()| out.flush()) {
-                Ok(()) => "hashes told".to_owned(),
-                Err(why) => format!("tell the hashes: {why}"),
+impl Bench {
+    /// Does what a line asks and says so.
+    fn obey(&mut self, line: &Result<String, TooLong>) -> String {
+        let Ok(line) = line else { return format!("a line has up to {LINE_LIMIT} bytes; there are: {HELP}") };
+        let done = |plugged| if plugged { "plugged" } else { "unplugged" };
+        match parse(line, self.chains) {
+            Err(why) => why,
+            Ok(Command::Help) => format!("there are: {HELP}"),
+            Ok(Command::Hashes) => {
+                // Nobody reads what cannot be written.
+                let mut out = std::io::stdout();
+                match writeln!(out, "{}", hashes(&lock(&self.world), self.chains)).and_then(|()| out.flush()) {
+                    Ok(()) => "hashes told".to_owned(),
+                    Err(why) => format!("tell the hashes: {why}"),
+                }
             }
-        }
-        Ok(Command::Bus { plugged }) => {
-            lock(world).plug_bus(plugged);
-            format!("i2c {}", done(plugged))
-        }
-        Ok(Command::Chain { chain, plugged: true }) => {
-            lock(world).plug(chain);
-            format!("chain {chain} plugged")
-        }
-        Ok(Command::Chain { chain, plugged: false }) => {
-            lock(world).unplug(chain);
-            format!("chain {chain} unplugged")
+            Ok(Command::Faults) => format!("this machine has: {}", self.by_hand.names().join(", ")),
+            Ok(Command::Fault(name)) => match self.by_hand.inject(&name) {
+                Ok(place) => format!("{name} is there: {place}"),
+                Err(why) => why.to_string(),
+            },
+            Ok(Command::Heal(name)) => match self.by_hand.heal(&name) {
+                Ok((place, None)) => format!("{name} is healed: {place}"),
+                Ok((place, Some(board))) => {
+                    std::thread::sleep(ON_THE_TABLE);
+                    lock(&self.world).plug(board);
+                    format!("{name} is repaired, and the board back in its place: {place}")
+                }
+                Err(why) => why.to_string(),
+            },
+            Ok(Command::Bus { plugged }) => {
+                lock(&self.world).plug_bus(plugged);
+                format!("i2c {}", done(plugged))
+            }
+            Ok(Command::Chain { chain, plugged: true }) => {
+                lock(&self.world).plug(chain);
+                format!("chain {chain} plugged")
+            }
+            Ok(Command::Chain { chain, plugged: false }) => {
+                lock(&self.world).unplug(chain);
+                format!("chain {chain} unplugged")
+            }
         }
     }
 }
@@ -103,6 +129,9 @@ fn parse(line: &str, chains: usize) -> Result<Command, String> {
     match words[..] {
         ["help"] => Ok(Command::Help),
         ["hashes"] => Ok(Command::Hashes),
+        ["faults"] => Ok(Command::Faults),
+        ["fault", name] => Ok(Command::Fault(plain(name))),
+        ["heal", name] => Ok(Command::Heal(plain(name))),
         ["plug" | "unplug", "i2c"] => Ok(Command::Bus { plugged }),
         ["plug" | "unplug", "chain", n] => match n.parse() {
             Ok(chain) if chain < chains => Ok(Command::Chain { chain, plugged }),
@@ -110,6 +139,11 @@ fn parse(line: &str, chains: usize) -> Result<Command, String> {
         },
         _ => Err(format!("no command '{}'; there are: {HELP}", line.trim().escape_debug())),
     }
+}
+
+/// A name that is answered as it was said, and does not steer the terminal.
+fn plain(name: &str) -> String {
+    name.escape_debug().to_string()
 }
 
 /// A line of more than [`LINE_LIMIT`] bytes.
@@ -156,11 +190,14 @@ mod tests {
         assert_eq!(parse("unplug chain 2", 3), Ok(Command::Chain { chain: 2, plugged: false }));
         assert_eq!(parse("help", 3), Ok(Command::Help));
         assert_eq!(parse("hashes", 3), Ok(Command::Hashes));
+        assert_eq!(parse("faults", 3), Ok(Command::Faults));
+        assert_eq!(parse("fault i2c-nack", 3), Ok(Command::Fault("i2c-nack".to_owned())));
+        assert_eq!(parse("heal \u{1b}[A", 3), Ok(Command::Heal("\\u{1b}[A".to_owned())));
         for chain in ["3", "-1", "x", "99999999999999999999999"] {
             let why = parse(&format!("plug chain {chain}"), 3).expect_err("no such chain");
             assert!(why.contains(chain) && why.contains("0 to 2"), "{why}");
         }
-        for line in ["unplug", "plug i2c now", "UNPLUG I2C", "\u{1b}[A", "reboot"] {
+        for line in ["unplug", "fault", "heal all of it", "plug i2c now", "UNPLUG I2C", "\u{1b}[A", "reboot"] {
             let why = parse(line, 3).expect_err("no such command");
             assert!(why.contains("unplug chain N") && !why.contains('\u{1b}'), "{why}");
         }
@@ -169,7 +206,7 @@ mod tests {
     #[test]
     fn what_the_chips_did_is_told_chain_by_chain() {
         let product = &board::antminer_s19jpro::PRODUCT;
-        let mut world = World::new(product, 1, crate::simulated::SCALE);
+        let mut world = World::new(product, 1, crate::simulated::scale(product));
         world.advance(model::Time::from_secs(3));
         let told = hashes(&world, product.hashboards.len());
         let chain = serde_json::json!({ "tested": 0, "repeated": 0, "hashing": false, "clock_hertz": 0.0 });

@@ -73,7 +73,7 @@ impl<'a> Machine<'a> {
 
     /// What one report of its chips stands for.
     fn scale(&self) -> Scale {
-        if self.device.simulated { simulated::SCALE } else { HARDWARE }
+        if self.device.simulated { simulated::scale(self.product) } else { HARDWARE }
     }
 
     /// Opens everything and starts a thread for each hand.

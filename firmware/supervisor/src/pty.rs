@@ -1,8 +1,8 @@
 //! `otedama simulate PRODUCT --pty`: a simulated machine in real time, for a firmware in another process or in QEMU, until SIGTERM or
-//! SIGINT. Its first line says where it is, in the words of the settings. Not here: the machine, and what a person does to it.
+//! SIGINT. Its first line says where it is, in the words of the settings, and which faults can be put into it. Not here: the machine, and what a person does to it.
 
 use crate::commands;
-use crate::simulated::RealTime;
+use crate::simulated::{ByHand, RealTime};
 use anyhow::Context;
 use model::Product;
 use std::io::Write;
@@ -26,13 +26,15 @@ pub fn run(product: &Product, seed: u64, vhost_user: Option<&Path>) -> anyhow::R
     let mut machine = RealTime::open(product, seed, &socket)?;
     let mut described = devices(product, &machine);
     if let Some(folder) = vhost_user {
-        let sockets = machine.open_vhost_user(folder)?;
-        described["vhost_user"] = serde_json::json!({ "i2c": sockets.i2c(), "gpio": sockets.gpio() });
+        if let Some(sockets) = machine.open_vhost_user(folder)? {
+            described["vhost_user"] = serde_json::json!({ "i2c": sockets.i2c(), "gpio": sockets.gpio() });
+        }
     }
     let mut out = std::io::stdout();
     writeln!(out, "{described}")?;
     out.flush()?;
-    commands::listen(machine.world(), product.hashboards.len()).context("start the wait for commands")?;
+    commands::listen(machine.world(), machine.by_hand(product, seed), product.hashboards.len())
+        .context("start the wait for commands")?;
     let (stop, stopped) = UnixStream::pair().context("open the way to stop")?;
     std::thread::Builder::new()
         .name("signals".to_owned())
@@ -52,9 +54,9 @@ fn devices(product: &Product, machine: &RealTime) -> serde_json::Value {
     let device = serde_json::json!({
         "product": product.name,
         "ttys": machine.ttys().collect::<Vec<_>>(),
-        "i2c": machine.socket(),
-        "gpio": machine.socket(),
+        "i2c": machine.control(),
+        "gpio": machine.control(),
         "simulated": true,
     });
-    serde_json::json!({ "devices": [device] })
+    serde_json::json!({ "devices": [device], "faults": ByHand::told(product) })
 }

@@ -3,8 +3,10 @@
 
 use pool::node::Node;
 pub use sim::fault::Picked;
+pub use sim::fault::by_hand::{ByHand, ON_THE_TABLE};
 use sim::practice::{Pace, PracticeNode};
-pub use sim::real_time::{RealTime, SCALE};
+pub use sim::real_time::RealTime;
+pub use sim::scale::real_time as scale;
 pub use sim::simulation::{Report, Scenario, Simulation};
 pub use sim::tuned;
 pub use sim::{World, lock};

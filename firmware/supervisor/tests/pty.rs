@@ -3,9 +3,10 @@
 
 use hwdrivers::bus::socket::{SocketGpio, SocketI2c};
 use hwdrivers::bus::tty::LinuxTty;
-use hwdrivers::bus::{BusError, Gpio, Uart};
+use hwdrivers::bus::{BusError, Gpio, I2c, Message, Uart};
+use hwdrivers::fan::{Fans, emc2101::Emc2101};
 use hwdrivers::sensor::{Sensor, SensorError, tmp75::Tmp75};
-use model::{Baud, Celsius};
+use model::{Baud, Celsius, FanId};
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -17,8 +18,12 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn command(arguments: &[&str]) -> Command {
+    of("antminer-s19jpro", arguments)
+}
+
+fn of(product: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_otedama"));
-    command.args(["simulate", "antminer-s19jpro"]).args(arguments);
+    command.args(["simulate", product]).args(arguments);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
@@ -120,6 +125,48 @@ fn it_says_where_it_is_obeys_commands_and_ends_without_a_trace() {
     assert_eq!(temperature().expect("answers"), Celsius(25.0));
     assert_eq!(bench.signal(rustix::process::Signal::TERM), Some(0));
     assert!(!socket.exists());
+}
+
+#[test]
+fn faults_are_told_put_in_by_name_and_healed() {
+    let mut bench = Bench::start(&mut command(&["--pty"]));
+    let told = bench.described["faults"].as_array().expect("a list").clone();
+    let noise = told.iter().find(|f| f["name"] == "uart-noise").expect("it has serial lines");
+    assert!(noise["shows"].as_array().is_some_and(|s| s.contains(&"chain-noise".into())), "{noise}");
+    let names = bench.say("faults");
+    assert!(told.iter().all(|f| names.contains(f["name"].as_str().expect("a name"))), "{names}");
+
+    let mut i2c = SocketI2c::open(&bench.path("/devices/0/i2c")).expect("listens");
+    // A supply that babbles answers the version that nobody knows.
+    let mut version = |bench: &mut Bench, said: &str| {
+        let answer = bench.say(said);
+        let mut byte = [0];
+        i2c.transfer(0x10, &mut [Message::Read(&mut byte)]).expect("it answers");
+        (answer, byte[0])
+    };
+    let (_, whole) = version(&mut bench, "help");
+    let (answer, babble) = version(&mut bench, "fault supply-dialect");
+    assert!(answer.contains("supply-dialect is there: supply") && babble != whole, "{answer}: {babble}");
+    assert!(bench.say("fault supply-dialect").contains("heal it first"));
+    let (answer, healed) = version(&mut bench, "heal supply-dialect");
+    assert!(answer.contains("supply-dialect is healed") && healed == whole, "{answer}: {healed}");
+    assert!(bench.say("heal supply-dialect").contains("not there"));
+    assert!(bench.say("fault pool-drop").contains("there are: i2c-nack"), "a pool is not the machine's");
+}
+
+#[test]
+fn a_usb_board_has_a_line_for_its_controller_and_no_socket() {
+    let folder = folder("usb");
+    let mut bench = Bench::start(&mut of("bitaxe-gamma", &["--pty", "--vhost-user", folder.to_str().expect("text")]));
+    let (control, gpio) = (bench.path("/devices/0/i2c"), bench.path("/devices/0/gpio"));
+    assert!(control == gpio && control.starts_with("/dev/pts") && control != bench.path("/devices/0/ttys/0"));
+    assert_eq!(bench.described.get("vhost_user"), None, "it is a serial line in a guest too");
+    let mut i2c = hwdrivers::bus::open::i2c(&control).expect("its controller answers");
+    let mut fan = || Emc2101::new(0x4c).rpm(&mut *i2c, FanId(0));
+    assert!(fan().is_ok());
+    assert_eq!(bench.say("unplug i2c"), "otedama: i2c unplugged");
+    assert!(fan().is_err());
+    assert_eq!(bench.signal(rustix::process::Signal::TERM), Some(0));
 }
 
 #[test]

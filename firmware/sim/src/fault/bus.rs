@@ -41,7 +41,13 @@ impl BusHarm {
 #[must_use]
 pub fn wrap(bus: Box<dyn I2c>) -> (Box<dyn I2c>, Arc<Mutex<BusHarm>>) {
     let harm = Arc::new(Mutex::new(BusHarm::default()));
-    (Box::new(Harmed { bus, harm: Arc::clone(&harm) }), harm)
+    (wrap_with(bus, &harm), harm)
+}
+
+/// Wraps one more way to a bus whose harm is there already.
+#[must_use]
+pub fn wrap_with(bus: Box<dyn I2c>, harm: &Arc<Mutex<BusHarm>>) -> Box<dyn I2c> {
+    Box::new(Harmed { bus, harm: Arc::clone(harm) })
 }
 
 /// The harm, whoever panicked meanwhile.

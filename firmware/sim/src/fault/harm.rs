@@ -2,16 +2,20 @@
 //!
 //! By the wrappers of the buses (`bus`, `line`), by what parts feel (`feigned`), and by the machine's own ways to be broken.
 
+use super::Harms;
 use super::feigned::Felt;
 use super::line::Damage;
 use super::luck::Luck;
-use crate::machine::lock;
+use crate::machine::{World, lock};
 use crate::simulation::Simulation;
 use model::{Celsius, Hashboard, Product};
 use std::collections::BTreeSet;
+use std::sync::Mutex;
 
 /// The air of a room that nothing is wrong with.
 pub const ROOM: Celsius = Celsius(25.0);
+/// A room that no fan and no lower clock can save.
+pub const FURNACE: Celsius = Celsius(115.0);
 /// Of a thousand nonces so many are wrong: three times what makes a fault.
 const WRONG_PERMILLE: u16 = 160;
 
@@ -171,43 +175,57 @@ impl Harm {
 
     /// Does the harm, or undoes it as a technician would.
     pub fn set(self, aim: &Aim, sim: &mut Simulation, on: bool) {
-        let product = sim.product();
         match self {
-            Harm::Nack { .. } | Harm::RegulatorSilent => {
-                let mut world = lock(sim.world());
-                aim.addresses.iter().for_each(|a| world.silence(*a, on));
-            }
-            Harm::Sensor(_) => {
-                let felt = aim.felt.filter(|_| on);
-                aim.addresses.iter().for_each(|a| lock(sim.world()).feign().sensor(*a, felt));
-            }
-            Harm::FanStall { all } => {
-                let mut world = lock(sim.world());
-                let fans = if all { 0..usize::from(product.fans) } else { aim.number..aim.number + 1 };
-                fans.for_each(|fan| world.stick_fan(fan, on));
-            }
-            Harm::TachNoise => lock(sim.world()).feign().tach(aim.number, on.then_some(aim.seed)),
-            Harm::ChainCut => {
-                let whole = usize::from(product.hashboards[aim.chain].chain.chips);
-                let left = if on { aim.number } else { whole };
-                lock(sim.world()).cut_chain(aim.chain, u8::try_from(left).unwrap_or(u8::MAX));
-            }
-            Harm::Line(damage) => sim.harms().line(aim.chain, on.then_some(damage)),
-            Harm::WrongNonces => {
-                let permille = if on { WRONG_PERMILLE } else { 0 };
-                lock(sim.world()).chain(aim.chain).into_iter().for_each(|(c, now)| c.set_wrong(now, permille));
-            }
-            Harm::SupplyBabble => aim.addresses.iter().for_each(|a| sim.harms().bus().babble(*a, on)),
-            Harm::BrownOut => lock(sim.world()).feign().brown_out = on,
-            Harm::HotUnplug if on => lock(sim.world()).unplug(aim.chain),
-            Harm::HotUnplug => lock(sim.world()).plug(aim.chain),
-            Harm::Twins => sim.harms().bus().strap(aim.moved.iter().copied().filter(|_| on)),
             Harm::PoolDrop => sim.cut_pool(0, on),
             Harm::PoolSilence => sim.pool(0).into_iter().for_each(|p| p.mute(on)),
             Harm::ClockJump(by) => sim.jump_clock(if on { by } else { 0 }),
-            Harm::Ambient(air) => lock(sim.world()).set_ambient(if on { air } else { ROOM }),
-            // Its course is the scenario's.
-            Harm::Trips => {}
+            _ => self.set_machine(aim, sim.product(), sim.world(), sim.harms(), on),
+        }
+    }
+
+    /// Whether it is the machine that is harmed, and not its pool or its controller's clock.
+    #[must_use]
+    pub fn is_of_machine(self) -> bool {
+        !matches!(self, Harm::PoolDrop | Harm::PoolSilence | Harm::ClockJump(_))
+    }
+
+    /// Does the harm to a machine, or undoes it. What is not of the machine is left alone.
+    pub fn set_machine(self, aim: &Aim, product: &Product, world: &Mutex<World>, harms: &Harms, on: bool) {
+        match self {
+            // The buses' harm is taken before the world on every transfer, so never while the world is held.
+            Harm::Line(damage) => return harms.line(aim.chain, on.then_some(damage)),
+            Harm::SupplyBabble => return aim.addresses.iter().for_each(|a| harms.bus().babble(*a, on)),
+            Harm::Twins => return harms.bus().strap(aim.moved.iter().copied().filter(|_| on)),
+            _ => {}
+        }
+        let mut world = lock(world);
+        match self {
+            Harm::Nack { .. } | Harm::RegulatorSilent => aim.addresses.iter().for_each(|a| world.silence(*a, on)),
+            Harm::Sensor(_) => {
+                let felt = aim.felt.filter(|_| on);
+                aim.addresses.iter().for_each(|a| world.feign().sensor(*a, felt));
+            }
+            Harm::FanStall { all } => {
+                let fans = if all { 0..usize::from(product.fans) } else { aim.number..aim.number + 1 };
+                fans.for_each(|fan| world.stick_fan(fan, on));
+            }
+            Harm::TachNoise => world.feign().tach(aim.number, on.then_some(aim.seed)),
+            Harm::ChainCut => {
+                let whole = usize::from(product.hashboards[aim.chain].chain.chips);
+                let left = if on { aim.number } else { whole };
+                world.cut_chain(aim.chain, u8::try_from(left).unwrap_or(u8::MAX));
+            }
+            Harm::WrongNonces => {
+                let permille = if on { WRONG_PERMILLE } else { 0 };
+                world.chain(aim.chain).into_iter().for_each(|(c, now)| c.set_wrong(now, permille));
+            }
+            Harm::BrownOut => world.feign().brown_out = on,
+            Harm::HotUnplug if on => world.unplug(aim.chain),
+            Harm::HotUnplug => world.plug(aim.chain),
+            Harm::Ambient(air) => world.set_ambient(if on { air } else { ROOM }),
+            // In virtual time its course is the scenario's.
+            Harm::Trips => world.set_ambient(if on { FURNACE } else { ROOM }),
+            Harm::Line(_) | Harm::SupplyBabble | Harm::Twins | Harm::PoolDrop | Harm::PoolSilence | Harm::ClockJump(_) => {}
         }
     }
 

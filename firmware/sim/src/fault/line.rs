@@ -36,6 +36,29 @@ pub struct LineHarm {
 }
 
 impl LineHarm {
+    /// A whole line; its bad luck will be this seed's.
+    #[must_use]
+    pub fn new(seed: u64) -> LineHarm {
+        LineHarm { damage: None, luck: Luck::new(seed), losing: [0; 2] }
+    }
+
+    /// What is left of bytes on their way to the chain.
+    pub fn send(&mut self, bytes: &mut Vec<u8>) {
+        self.pass(SENT, bytes);
+    }
+
+    /// What is left of bytes that come from the chain, or has come to them.
+    pub fn receive(&mut self, bytes: &mut Vec<u8>) {
+        self.pass(RECEIVED, bytes);
+    }
+
+    /// The rate was changed.
+    pub fn rate_changed(&mut self) {
+        if let Some(Damage::LostAtBaud(bytes)) = self.damage {
+            self.losing = [bytes; 2];
+        }
+    }
+
     /// Harms the line, or heals it.
     pub fn set(&mut self, damage: Option<Damage>) {
         self.damage = damage;
@@ -79,7 +102,7 @@ const RECEIVED: usize = 1;
 /// Wraps a line; the harm is shared with it.
 #[must_use]
 pub fn wrap(line: Box<dyn Uart>, seed: u64) -> (Box<dyn Uart>, Arc<Mutex<LineHarm>>) {
-    let harm = Arc::new(Mutex::new(LineHarm { damage: None, luck: Luck::new(seed), losing: [0; 2] }));
+    let harm = Arc::new(Mutex::new(LineHarm::new(seed)));
     (Box::new(Harmed { line, harm: Arc::clone(&harm), waiting: Vec::new() }), harm)
 }
 
@@ -102,7 +125,7 @@ impl Uart for Harmed {
             return self.line.write(bytes);
         }
         let mut bytes = bytes.to_vec();
-        harm.pass(SENT, &mut bytes);
+        harm.send(&mut bytes);
         self.line.write(&bytes)
     }
 
@@ -113,7 +136,7 @@ impl Uart for Harmed {
         }
         let count = self.line.read(buffer)?;
         let mut came = buffer[..count].to_vec();
-        harm.pass(RECEIVED, &mut came);
+        harm.receive(&mut came);
         self.waiting.extend(came);
         let given = self.waiting.len().min(buffer.len());
         buffer[..given].copy_from_slice(&self.waiting[..given]);
@@ -122,10 +145,7 @@ impl Uart for Harmed {
     }
 
     fn set_baud(&mut self, baud: Baud) -> Result<(), BusError> {
-        let mut harm = held(&self.harm);
-        if let Some(Damage::LostAtBaud(bytes)) = harm.damage {
-            harm.losing = [bytes; 2];
-        }
+        held(&self.harm).rate_changed();
         self.line.set_baud(baud)
     }
 }

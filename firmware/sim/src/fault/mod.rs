@@ -2,9 +2,10 @@
 //!
 //! `catalogue` lists the kinds, `harm` hits a part, `bus`, `line` and `feigned` are how, `scenario` is the order of events and the
 //! technician. The seed alone decides which part is hit and when, so that every run can be had again. Not here: the invariants
-//! (`watch`) and what the firmware does about it.
+//! (`watch`) and what the firmware does about it. `by_hand` is for a machine in real time, which a person harms and heals.
 
 pub mod bus;
+pub mod by_hand;
 pub mod catalogue;
 pub mod feigned;
 pub mod harm;
@@ -12,20 +13,41 @@ pub mod line;
 pub mod luck;
 pub mod scenario;
 
+pub use by_hand::ByHand;
 pub use catalogue::{Kind, Picked, UnknownKind};
 pub use scenario::Record;
 
 use crate::machine::Buses;
+use hwdrivers::bus::I2c;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-/// Everything about a product's buses that can be harmed.
-#[derive(Debug)]
+/// Everything about a product's buses that can be harmed. Its copies are of the same harm.
+#[derive(Clone, Debug)]
 pub struct Harms {
     bus: Arc<Mutex<bus::BusHarm>>,
     lines: Vec<Arc<Mutex<line::LineHarm>>>,
 }
 
 impl Harms {
+    /// Whole buses of a machine with so many chains.
+    #[must_use]
+    pub fn new(chains: usize, seed: u64) -> Harms {
+        let line = |i: u64| Arc::new(Mutex::new(line::LineHarm::new(seed ^ ((i + 1) << 56))));
+        Harms { bus: Arc::default(), lines: (0..chains as u64).map(line).collect() }
+    }
+
+    /// Wraps a way to the control bus.
+    #[must_use]
+    pub fn wrap_bus(&self, bus: Box<dyn I2c>) -> Box<dyn I2c> {
+        bus::wrap_with(bus, &self.bus)
+    }
+
+    /// What damages a chain's line; `None` where there is no such chain.
+    #[must_use]
+    pub fn of_line(&self, chain: usize) -> Option<Arc<Mutex<line::LineHarm>>> {
+        self.lines.get(chain).cloned()
+    }
+
     /// The control bus.
     pub fn bus(&self) -> MutexGuard<'_, bus::BusHarm> {
         bus::held(&self.bus)

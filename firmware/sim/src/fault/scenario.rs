@@ -8,12 +8,12 @@
 //! start where the machine has latched. Not here: how harm is done (`harm`).
 
 use super::catalogue::{Kind, Length, Picked, Recovery};
-use super::harm::{Aim, Harm, ROOM};
+use super::harm::{Aim, FURNACE, Harm, ROOM};
 use super::luck::Luck;
 use crate::machine::lock;
 use crate::simulation::Simulation;
 use crate::watch::FRESH_LEAST;
-use model::{Celsius, Command, FaultCode, Severity, Time};
+use model::{Command, FaultCode, Severity, Time};
 use serde::Serialize;
 use std::time::Duration;
 
@@ -38,8 +38,6 @@ const FADE: Duration = Duration::from_secs(700);
 const LATE: Duration = Duration::from_secs(600);
 /// Fewer chain-seconds than this say nothing about a part of a hundred.
 const WORK_LEAST: f64 = 20.0;
-/// A room that no fan and no lower clock can save.
-const FURNACE: Celsius = Celsius(115.0);
 /// So many trips need a person.
 const TRIPS: usize = 3;
 /// A trip is over after this, and the machine back.

@@ -7,6 +7,7 @@ mod gpio;
 mod i2c;
 mod queue;
 
+use crate::fault::Harms;
 use crate::machine::{World, buses};
 use crate::socket_file::{SocketFile, SocketFileError};
 use gpio::GpioChip;
@@ -45,14 +46,14 @@ pub struct VhostUser {
 }
 
 impl VhostUser {
-    /// Serves a world's bus and lines at `i2c.sock` and `gpio.sock` in this folder, which is made where it is not there.
+    /// Serves a world's bus, harmed as these are, and its lines at `i2c.sock` and `gpio.sock` in this folder, which is made where it is not there.
     ///
     /// # Errors
     /// The folder or a socket cannot be had.
-    pub fn open(world: &Arc<Mutex<World>>, folder: &Path) -> Result<VhostUser, VhostUserError> {
+    pub fn open(world: &Arc<Mutex<World>>, harms: &Harms, folder: &Path) -> Result<VhostUser, VhostUserError> {
         std::fs::create_dir_all(folder).map_err(|e| VhostUserError::Folder(folder.to_owned(), e))?;
-        let (bus, lines) = (Arc::clone(world), Arc::clone(world));
-        let i2c = Served::start("i2c", &folder.join("i2c.sock"), move || I2cAdapter::new(buses(&bus).i2c))?;
+        let (bus, lines, harms) = (Arc::clone(world), Arc::clone(world), harms.clone());
+        let i2c = Served::start("i2c", &folder.join("i2c.sock"), move || I2cAdapter::new(harms.wrap_bus(buses(&bus).i2c)))?;
         let gpio = Served::start("gpio", &folder.join("gpio.sock"), move || GpioChip::new(Arc::clone(&lines)))?;
         Ok(VhostUser { i2c, gpio })
     }

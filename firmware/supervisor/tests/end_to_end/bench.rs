@@ -180,17 +180,22 @@ pub fn accepted(status: &Value, upstream: usize) -> u64 {
     status["upstreams"][upstream]["shares"]["accepted"].as_u64().unwrap_or(0)
 }
 
-/// A running `otedama simulate antminer-s19jpro --pty`.
+/// A running `otedama simulate … --pty`.
 pub struct Machine {
     child: Child,
     device: Value,
 }
 
 impl Machine {
-    /// Starts it and reads where it is.
+    /// Starts an S19j Pro and reads where it is.
     pub fn start() -> Machine {
+        Machine::of("antminer-s19jpro")
+    }
+
+    /// The same of another product.
+    pub fn of(product: &str) -> Machine {
         let mut child = Command::new(env!("CARGO_BIN_EXE_otedama"))
-            .args(["simulate", "antminer-s19jpro", "--pty"])
+            .args(["simulate", product, "--pty"])
             .stdout(Stdio::piped())
             .spawn()
             .expect("the program starts");

@@ -12,4 +12,5 @@ mod lines;
 mod node;
 mod node_down;
 mod peer;
+mod products;
 mod real_node;
