@@ -9,6 +9,7 @@ pub mod boot;
 pub mod command;
 pub mod console;
 pub mod disk;
+pub mod faults;
 pub mod kernel;
 pub mod place;
 pub mod process;

@@ -38,6 +38,9 @@ enum Cmd {
     },
     /// Boot the image in QEMU with a simulated machine that mines, and show its page.
     Run(image::run::Args),
+    /// Put every fault that a simulated machine can have into one that mines in QEMU, one after the other, and say how it came back.
+    /// It takes about half an hour, so no test does it.
+    Faults(image::faults::Args),
 }
 
 fn main() -> ExitCode {
@@ -57,6 +60,7 @@ fn run(command: Cmd) -> anyhow::Result<()> {
         Cmd::Kernel { board } => println!("{}", image::kernel::build(&Place::of(&board)?)?.display()),
         Cmd::Program { board } => println!("{}", image::program::build(&Place::of(&board)?)?.display()),
         Cmd::Run(args) => image::run::run(&args)?,
+        Cmd::Faults(args) => image::faults::run(&args)?,
     }
     Ok(())
 }

@@ -43,10 +43,22 @@ pub enum Firmware {
 pub struct Lines {
     /// A pty for each chain, in order: they are `/dev/ttyUSB0` and on in the guest.
     pub ttys: Vec<PathBuf>,
-    /// The vhost-user socket of the I2C bus: `/dev/i2c-0`.
-    pub i2c: PathBuf,
-    /// The vhost-user socket of the GPIO lines: `/dev/gpiochip0`.
-    pub gpio: PathBuf,
+    /// The way to all other parts.
+    pub control: Control,
+}
+
+/// How a machine's parts are reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Control {
+    /// By the buses of a control board.
+    Buses {
+        /// The vhost-user socket of the I2C bus: `/dev/i2c-0`.
+        i2c: PathBuf,
+        /// The vhost-user socket of the GPIO lines: `/dev/gpiochip0`.
+        gpio: PathBuf,
+    },
+    /// By the pty of a USB board's controller: the next `/dev/ttyUSB` after the chains'.
+    Usb(PathBuf),
 }
 
 /// A port of the host's loopback that leads into the guest.
@@ -122,12 +134,16 @@ impl Guest {
 
 fn machine(a: &mut Arguments, lines: &Lines) {
     a.add("-device", "qemu-xhci,id=usb");
-    for (n, tty) in lines.ttys.iter().enumerate() {
+    let (sockets, usb) = match &lines.control {
+        Control::Buses { i2c, gpio } => (vec![("i2c", i2c), ("gpio", gpio)], None),
+        Control::Usb(tty) => (vec![], Some(tty)),
+    };
+    for (n, tty) in lines.ttys.iter().chain(usb).enumerate() {
         // A port of its own for each fixes the order, so that chain 0 is always ttyUSB0.
         a.add_path("-chardev", &format!("serial,id=chain{n},path="), tty);
         a.add("-device", &format!("usb-serial,bus=usb.0,port={},always-plugged=on,chardev=chain{n}", n + 1));
     }
-    for (name, socket) in [("i2c", &lines.i2c), ("gpio", &lines.gpio)] {
+    for (name, socket) in sockets {
         a.add_path("-chardev", &format!("socket,id={name},path="), socket);
         a.add("-device", &format!("vhost-user-{name}-pci,chardev={name}"));
     }
@@ -178,8 +194,8 @@ mod tests {
 
     #[test]
     fn a_guest_with_everything_is_one_line() {
-        let lines =
-            Lines { ttys: vec!["/dev/pts/7".into(), "/dev/pts/8".into()], i2c: "i2c.sock".into(), gpio: "gpio.sock".into() };
+        let control = Control::Buses { i2c: "i2c.sock".into(), gpio: "gpio.sock".into() };
+        let lines = Lines { ttys: vec!["/dev/pts/7".into(), "/dev/pts/8".into()], control };
         let forwards = vec![Forward { host: 18_080, guest: 8080 }, Forward { host: 9090, guest: 9090 }];
         let firmware = Firmware::None { kernel: "a,b/bzImage".into(), line: "console=ttyS0 quiet".to_owned() };
         let whole = Guest { lines: Some(lines), forwards, ..guest(firmware) };
@@ -199,6 +215,15 @@ mod tests {
              -chardev socket,id=i2c,path=i2c.sock -device vhost-user-i2c-pci,chardev=i2c \
              -chardev socket,id=gpio,path=gpio.sock -device vhost-user-gpio-pci,chardev=gpio"
         );
+    }
+
+    #[test]
+    fn a_usb_boards_controller_is_the_line_after_its_chains() {
+        let lines = Lines { ttys: vec!["/dev/pts/7".into()], control: Control::Usb("/dev/pts/8".into()) };
+        let whole = line(&Guest { lines: Some(lines), ..guest(Firmware::Bios) });
+        assert!(whole.contains("path=/dev/pts/7 -device usb-serial,bus=usb.0,port=1,"), "{whole}");
+        assert!(whole.contains("path=/dev/pts/8 -device usb-serial,bus=usb.0,port=2,"), "{whole}");
+        assert!(!whole.contains("vhost"), "{whole}");
     }
 
     #[test]

@@ -9,6 +9,7 @@ use crate::place::Place;
 use crate::qemu::Forward;
 use crate::watch::Shown;
 use anyhow::{Context, Result, bail, ensure};
+use model::{Attachment, ChainLine, Product};
 use serde_json::Value;
 use std::io::{BufRead, ErrorKind};
 use std::net::{Ipv4Addr, TcpListener};
@@ -64,10 +65,7 @@ pub struct Args {
 /// # Errors
 /// The port is taken, something does not build, or the guest does not come to mine; the text says what to do.
 pub fn run(args: &Args) -> Result<()> {
-    let product = board::product(&args.product).with_context(|| {
-        let names: Vec<_> = board::PRODUCTS.iter().map(|p| p.name).collect();
-        format!("find product '{}'; there are: {}", args.product, names.join(", "))
-    })?;
+    let product = product(&args.product)?;
     let place = Place::of(&args.board)?;
     // Before the minutes that a build takes.
     let port = free(args.port)?;
@@ -84,7 +82,7 @@ pub fn run(args: &Args) -> Result<()> {
             _ => say(&format!("{name} will not be reachable from here: port {other} of this machine is taken")),
         }
     }
-    let settings = settings(product.name, product.hashboards.len());
+    let settings = settings(product, true);
     let folder = place.out.join(format!("run-{port}"));
     let boot = Boot {
         place: &place,
@@ -101,7 +99,9 @@ pub fn run(args: &Args) -> Result<()> {
     say(&format!("the guest's console is in {}", folder.join("console.log").display()));
     let ask = ask(place.program(), port, events_in.clone())?;
     if !args.json {
-        say("what you type goes to the simulated machine: `unplug i2c`, `plug i2c`, `unplug chain 1`, `help`; Ctrl-C ends all");
+        say(
+            "what you type goes to the simulated machine: `unplug i2c`, `plug i2c`, `unplug chain 1`, `fault uart-noise`, `help`; Ctrl-C ends all",
+        );
         pass_lines(events_in)?;
     }
     let mut session = Session { booted, events, ask, port, forwards, asked: None, shown: Shown::default(), json: args.json };
@@ -119,8 +119,28 @@ pub fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
+/// The product of this name, if a guest can have it.
+///
+/// # Errors
+/// There is none, or it has lines that QEMU has not.
+pub fn product(name: &str) -> Result<&'static Product> {
+    let product = board::product(name).with_context(|| {
+        let names: Vec<_> = board::PRODUCTS.iter().map(|p| p.name).collect();
+        format!("find product '{name}'; there are: {}", names.join(", "))
+    })?;
+    ensure!(is_serial(product), "run {name}: its chains are on SPI, which this guest has not; `otedama simulate {name}` has");
+    Ok(product)
+}
+
+fn is_serial(product: &Product) -> bool {
+    product.hashboards.iter().all(|b| b.line == ChainLine::Uart)
+}
+
 /// A port of loopback that nobody listens on.
-fn free(port: u16) -> Result<u16> {
+///
+/// # Errors
+/// It is taken.
+pub fn free(port: u16) -> Result<u16> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).map_err(|e| match e.kind() {
         ErrorKind::AddrInUse => anyhow::anyhow!(
             "port {port} of this machine is taken: end the program there, or choose another, like `cargo image run --port {}`",
@@ -131,18 +151,25 @@ fn free(port: u16) -> Result<u16> {
     Ok(listener.local_addr().context("look which port is free")?.port())
 }
 
-/// `config.yaml` of the guest. It listens on all its addresses: only this machine's loopback leads there.
+/// `config.yaml` of the guest, its processor mining as well or not. It listens on all its addresses: only this machine's loopback
+/// leads there.
 #[must_use]
-pub fn settings(product: &str, chains: usize) -> String {
+pub fn settings(product: &Product, cpu: bool) -> String {
+    let chains = product.hashboards.len();
     let ttys: Vec<_> = (0..chains).map(|n| format!("/dev/ttyUSB{n}")).collect();
+    let (i2c, gpio) = match product.attachment {
+        Attachment::Buses => ("/dev/i2c-0".to_owned(), "/dev/gpiochip0".to_owned()),
+        Attachment::Usb(_) => (format!("/dev/ttyUSB{chains}"), format!("/dev/ttyUSB{chains}")),
+    };
     format!(
         "# Written by `cargo image run` for one guest.\n\
-         mining:\n  enable_cpu: true\n  cpu: {{threads: 1}}\n  asic:\n    devices:\n      \
-         - {{product: {product}, ttys: [{}], i2c: /dev/i2c-0, gpio: /dev/gpiochip0, simulated: true}}\n\
+         mining:\n  enable_cpu: {cpu}\n  cpu: {{threads: 1}}\n  asic:\n    devices:\n      \
+         - {{product: {}, ttys: [{}], i2c: {i2c}, gpio: {gpio}, simulated: true}}\n\
          pool: {{enable: true, address: '127.0.0.1:3333', coins: [practice]}}\n\
          api: {{address: '0.0.0.0:8080'}}\n\
          monitoring: {{health: {{address: '0.0.0.0:8081'}}, metrics: {{address: '0.0.0.0:9090'}}}}\n\
          state: /data\n",
+        product.name,
         ttys.join(", ")
     )
 }
@@ -289,14 +316,27 @@ mod tests {
     #[test]
     fn the_guests_settings_are_good_and_practise() {
         let product = &board::antminer_s19jpro::PRODUCT;
-        let text = settings(product.name, product.hashboards.len());
+        let text = settings(product, true);
         let (settings, warnings) = model::settings::read(&text).unwrap_or_else(|e| panic!("{e:?}\n{text}"));
         assert!(warnings.is_empty(), "{warnings:?}");
         let device = &settings.mining.asic.devices[0];
         assert_eq!(device.ttys, ["/dev/ttyUSB0", "/dev/ttyUSB1", "/dev/ttyUSB2"].map(PathBuf::from));
         assert!(device.simulated && settings.mining.enable_cpu);
+        assert_eq!(device.i2c, PathBuf::from("/dev/i2c-0"));
         assert_eq!(settings.pool.coins.len(), 1);
         assert!(settings.api.address.ip().is_unspecified());
+        let text = super::settings(&board::bitaxe_gamma::PRODUCT, false);
+        let (settings, _) = model::settings::read(&text).unwrap_or_else(|e| panic!("{e:?}\n{text}"));
+        let device = &settings.mining.asic.devices[0];
+        assert_eq!((device.i2c.as_path(), device.gpio.as_path()), ("/dev/ttyUSB1".as_ref(), "/dev/ttyUSB1".as_ref()));
+        assert!(!settings.mining.enable_cpu);
+    }
+
+    #[test]
+    fn a_product_that_no_guest_can_have_is_refused() {
+        assert!(!is_serial(&board::dragonmint_t1::PRODUCT) && is_serial(&board::bitaxe_gamma::PRODUCT));
+        let why = product("antminer-s99").expect_err("none").to_string();
+        assert!(why.contains("antminer-s9"), "{why}");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! Not here: how it behaves (the crate `sim`), and how a guest comes to its lines (`qemu`).
 
 use crate::process::{Process, bound};
-use crate::qemu::Lines;
+use crate::qemu::{Control, Lines};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Write};
@@ -24,6 +24,8 @@ pub struct Simulated {
     commands: ChildStdin,
     /// Where its lines are.
     pub lines: Lines,
+    /// The faults that can be put into it, as it tells them.
+    pub faults: Value,
 }
 
 impl Simulated {
@@ -46,9 +48,13 @@ impl Simulated {
             }
         });
         let line = said.recv_timeout(START_LIMIT).context("wait for the simulated machine's lines")?;
-        let lines =
-            lines(&line).with_context(|| format!("read where the simulated machine's lines are, from '{}'", line.trim()))?;
-        Ok(Simulated { process, commands, lines })
+        let read = || -> Result<_> {
+            let mut said: Value = serde_json::from_str(&line)?;
+            Ok((lines(&said)?, said["faults"].take()))
+        };
+        let (lines, faults) =
+            read().with_context(|| format!("read where the simulated machine's lines are, from '{}'", line.trim()))?;
+        Ok(Simulated { process, commands, lines, faults })
     }
 
     /// Tells it something, like `unplug i2c`; it answers on stderr.
@@ -79,13 +85,17 @@ impl Simulated {
     }
 }
 
-fn lines(line: &str) -> Result<Lines> {
-    let said: Value = serde_json::from_str(line)?;
+fn lines(said: &Value) -> Result<Lines> {
     let ttys = said["devices"][0]["ttys"].as_array().context("no 'devices' with 'ttys'")?;
     let path = |v: &Value| v.as_str().map(PathBuf::from);
     let socket = |name: &str| path(&said["vhost_user"][name]).with_context(|| format!("no 'vhost_user' with '{name}'"));
     let ttys = ttys.iter().map(path).collect::<Option<Vec<_>>>().context("a tty that is no path")?;
-    Ok(Lines { ttys, i2c: socket("i2c")?, gpio: socket("gpio")? })
+    // A machine without such sockets has its own controller at the end of a line.
+    let control = match said.get("vhost_user") {
+        Some(_) => Control::Buses { i2c: socket("i2c")?, gpio: socket("gpio")? },
+        None => Control::Usb(path(&said["devices"][0]["i2c"]).context("no 'vhost_user', and no 'i2c' of a device")?),
+    };
+    Ok(Lines { ttys, control })
 }
 
 #[cfg(test)]
@@ -94,15 +104,21 @@ mod tests {
 
     #[test]
     fn its_lines_are_read_and_what_is_missing_is_named() {
+        let read = |text: &str| lines(&serde_json::from_str(text).expect("JSON"));
         let said = r#"{"devices":[{"product":"p","ttys":["/dev/pts/3","/dev/pts/4"],"i2c":"a","gpio":"b","simulated":true}],
             "vhost_user":{"i2c":"/x/i2c.sock","gpio":"/x/gpio.sock"}}"#;
-        let l = lines(said).expect("all there");
+        let l = read(said).expect("all there");
         assert_eq!(l.ttys, [PathBuf::from("/dev/pts/3"), PathBuf::from("/dev/pts/4")]);
-        assert_eq!((l.i2c, l.gpio), ("/x/i2c.sock".into(), "/x/gpio.sock".into()));
-        for (bad, word) in
-            [("", "EOF"), ("{}", "ttys"), (r#"{"devices":[{"ttys":[]}]}"#, "i2c"), (r#"{"devices":[{"ttys":[1]}]}"#, "no path")]
-        {
-            let error = format!("{:#}", lines(bad).expect_err(bad));
+        assert_eq!(l.control, Control::Buses { i2c: "/x/i2c.sock".into(), gpio: "/x/gpio.sock".into() });
+        let usb = read(r#"{"devices":[{"ttys":["/dev/pts/3"],"i2c":"/dev/pts/4","gpio":"/dev/pts/4"}]}"#).expect("all there");
+        assert_eq!(usb.control, Control::Usb("/dev/pts/4".into()));
+        for (bad, word) in [
+            ("{}", "ttys"),
+            (r#"{"devices":[{"ttys":[]}]}"#, "i2c"),
+            (r#"{"devices":[{"ttys":[]}],"vhost_user":{"i2c":"a"}}"#, "gpio"),
+            (r#"{"devices":[{"ttys":[1],"i2c":"a"}]}"#, "no path"),
+        ] {
+            let error = format!("{:#}", read(bad).expect_err(bad));
             assert!(error.contains(word), "{bad}: {error}");
         }
     }
