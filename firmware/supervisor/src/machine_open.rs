@@ -11,7 +11,7 @@ use anyhow::Context;
 use hwdrivers::bus::{NoPwm, Pwm};
 use hwdrivers::chip::bm13xx::{self, chain::Chain};
 use model::settings::{Device, Mining, Problem};
-use model::{ChainId, FanPart, Product};
+use model::{ChainId, FanPart, Leds, Product};
 use rig::{BoardHand, ChainHand, Hand, Scale};
 use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
@@ -69,6 +69,13 @@ impl<'a> Machine<'a> {
     /// Whether its chips are simulated.
     pub fn simulated(&self) -> bool {
         self.device.simulated
+    }
+
+    /// The lights of its control board, and their lines; `None` where it has none.
+    pub fn lights(&self) -> Option<(Leds, Lines)> {
+        let name = self.device.control_board.as_deref()?;
+        let leds = board::CONTROL_BOARDS.iter().find(|c| c.name == name)?.leds;
+        (leds != Leds::default()).then(|| (leds, Lines::new(&self.device.gpio)))
     }
 
     /// What one report of its chips stands for.

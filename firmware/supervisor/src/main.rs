@@ -16,6 +16,7 @@ mod heartbeat;
 mod init;
 mod last_good;
 mod latches;
+mod lights;
 mod machine_open;
 mod network;
 mod own_pool;

@@ -12,6 +12,7 @@ use crate::exit::Exit;
 use crate::heartbeat::{Heartbeat, LastWord};
 use crate::last_good;
 use crate::latches::Latches;
+use crate::lights::{self, Lights};
 use crate::machine_open::{Hands, Machine};
 use crate::network::Network;
 use crate::own_pool;
@@ -141,6 +142,7 @@ struct Serving {
     state: PathBuf,
     /// Chains that stay off until a person starts them.
     latches: Latches,
+    lights: Option<Lights>,
     faults: BTreeSet<Fault>,
     /// Until when chains are waited for, once the program is to end.
     end: Option<Time>,
@@ -225,6 +227,9 @@ impl Serving {
         if let Some(kept) = profile::load(state) {
             rig.tell(now(epoch), Fact::Profile(kept));
         }
+        let lights = machine.and_then(|m| m.lights());
+        let lights = lights.map(|(leds, lines)| Lights::start(leds, Box::new(lines), epoch)).transpose();
+        let lights = lights.context("start the thread of the lights")?;
         let latches = Latches::load(state, machine.map_or("", |m| m.product.name));
         latches.chains().for_each(|chain| rig.tell(now(epoch), Fact::Latched(chain)));
         let (published, faults, end) = (Time::ZERO, BTreeSet::new(), None);
@@ -241,6 +246,7 @@ impl Serving {
             clock_at: Time::ZERO,
             state: state.to_owned(),
             latches,
+            lights,
             faults,
             end,
             look_at,
@@ -406,6 +412,7 @@ impl Serving {
         }
         self.faults.clone_from(self.rig.faults());
         self.published = now;
+        self.lights.iter_mut().for_each(|l| l.show(lights::signal(&status)));
         self.shared.publish(status);
     }
 }

@@ -54,6 +54,7 @@ impl Held {
             open::gpio(&device.gpio).map_err(|e| failed.push(told(&format!("hold the lines of {}", product.name), &e)));
         if let Ok(gpio) = &mut gpio {
             failed.extend(hold_lines(product, &mut **gpio));
+            show_that_nothing_runs(device, &mut **gpio);
         }
         let mut i2c = open::i2c(&device.i2c).map_err(|e| failed.push(told(&format!("reach the parts of {}", product.name), &e)));
         let mut pwm = outputs(device, product).unwrap_or_else(|e| {
@@ -105,6 +106,15 @@ fn hold_lines(product: &Product, gpio: &mut dyn Gpio) -> Vec<String> {
         }
     }
     failed
+}
+
+/// Red, as people know it; a light that cannot be lit makes nothing less safe.
+fn show_that_nothing_runs(device: &Device, gpio: &mut dyn Gpio) {
+    let board = device.control_board.as_deref().and_then(|name| board::CONTROL_BOARDS.iter().find(|c| c.name == name));
+    let leds = board.map(|c| c.leds).unwrap_or_default();
+    for (light, lit) in [(leds.green, false), (leds.red, true)] {
+        light.into_iter().for_each(|line| drop(gpio.set(line.number, line.is_high(lit))));
+    }
 }
 
 fn set_fans(product: &Product, duty: Percent, i2c: &mut dyn I2c, pwm: &mut dyn Pwm) -> Vec<String> {
