@@ -11,7 +11,14 @@ use std::time::Duration;
 const CHAIN: ChainLayout = ChainLayout { chip: ChipModel::Bm1368, chips: 108, domains: 12, address_interval: 2 };
 
 /// Air-cooled S21 boards have no sensor of their own: the chips measure themselves [1].
-const SENSORS: [SensorSpot; 1] = [SensorSpot { part: SensorPart::OnChip, place: SensorPlace::Chip }];
+const CHIPS: SensorSpot = SensorSpot { part: SensorPart::OnChip, place: SensorPlace::Chip };
+
+/// The control board carries two LM75A, at 0x48 and 0x4C [1]. Chips tell nothing while they are off: these show a hot room then.
+const fn control_board(address: u8) -> SensorSpot {
+    SensorSpot { part: SensorPart::Tmp75 { address }, place: SensorPlace::ControlBoard }
+}
+
+const SENSORS: [&[SensorSpot]; 3] = [&[CHIPS, control_board(0x48)], &[CHIPS], &[CHIPS, control_board(0x4c)]];
 
 /// The lines are those of the Amlogic A113D control board [1]. No voltage controller
 /// sits on these boards [1]: their rail is the supply itself.
@@ -20,7 +27,7 @@ const HASHBOARDS: [Hashboard; 3] = [
         name: "BHB68603",
         chain: CHAIN,
         line: ChainLine::Uart,
-        sensors: &SENSORS,
+        sensors: SENSORS[0],
         regulator: RegulatorPart::Supply,
         logic: None,
         enables: &[],
@@ -33,7 +40,7 @@ const HASHBOARDS: [Hashboard; 3] = [
         name: "BHB68603",
         chain: CHAIN,
         line: ChainLine::Uart,
-        sensors: &SENSORS,
+        sensors: SENSORS[1],
         regulator: RegulatorPart::Supply,
         logic: None,
         enables: &[],
@@ -46,7 +53,7 @@ const HASHBOARDS: [Hashboard; 3] = [
         name: "BHB68603",
         chain: CHAIN,
         line: ChainLine::Uart,
-        sensors: &SENSORS,
+        sensors: SENSORS[2],
         regulator: RegulatorPart::Supply,
         logic: None,
         enables: &[],

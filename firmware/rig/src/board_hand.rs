@@ -66,6 +66,8 @@ pub struct BoardHand {
     supply_ordered: Option<Volt>,
     /// It said that it gives that.
     supply_on: bool,
+    /// It measured something once.
+    supply_measures: bool,
     feed_at: Time,
     /// Lines of the boards' logic power that are not on yet.
     logic: Vec<GpioLine>,
@@ -130,6 +132,7 @@ impl BoardHand {
             supply_enable: product.supply_enable,
             supply_ordered: None,
             supply_on: false,
+            supply_measures: false,
             feed_at: Time::NEVER,
             logic: product.hashboards.iter().filter_map(|b| b.logic).collect(),
             measure_at: Time::ZERO,
@@ -236,12 +239,13 @@ impl BoardHand {
                 on.map(|()| Some(ordered))
             }
             power::Event::Measured(measured) => {
+                self.supply_measures = true;
                 self.facts.push(Fact::Power { place: PowerPlace::Supply, measured });
                 return;
             }
             power::Event::Done(_) | power::Event::Identified(_) => return,
-            // What it measures is shown, not relied upon.
-            power::Event::Failed { order: power::Order::Measure, .. } => return,
+            // One that never measured has no means to; one that did and answers no more is not to be trusted with anything else.
+            power::Event::Failed { order: power::Order::Measure, .. } if !self.supply_measures => return,
             power::Event::Failed { order, error } => Err(format!("order {order:?} from the supply: {error}")),
         };
         self.facts.push(Fact::Supply(value));

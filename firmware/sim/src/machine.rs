@@ -21,7 +21,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// What a supply gives of its output while the mains sag: too little for any chip.
-const BROWN_OUT: f64 = 0.6;
+const BROWN_OUT: f64 = 0.3;
 /// Port rate before anybody sets one.
 const FIRST_BAUD: Baud = Baud(115_200);
 
@@ -172,6 +172,23 @@ impl World {
         self.boards.get(chain).map(|b| b.rail)
     }
 
+    /// Whether a chain's rail cannot be switched off where its regulator, if there is one, does not obey: then off is reset held.
+    #[must_use]
+    pub fn is_unswitched(&self, chain: usize) -> bool {
+        let lone = matches!(self.product.supply, SupplyPart::Fixed { .. }) && self.product.supply_enable.is_none();
+        let boards = self.product.hashboards;
+        boards.get(chain).is_some_and(|b| b.regulator == RegulatorPart::Supply || (lone && b.enables.is_empty()))
+    }
+
+    /// Whether what is known of a chain's heat comes through its chips alone.
+    #[must_use]
+    pub fn is_self_measured(&self, chain: usize) -> bool {
+        self.product
+            .hashboards
+            .get(chain)
+            .is_some_and(|b| b.sensors.iter().any(|s| matches!(s.part, SensorPart::OnChip | SensorPart::ThroughChip { .. })))
+    }
+
     /// The clock of a chain's chips.
     #[must_use]
     pub fn clock(&self, chain: usize) -> Option<Megahertz> {
@@ -286,6 +303,9 @@ impl World {
     pub fn plug(&mut self, chain: usize) {
         if let Some(b) = self.boards.get_mut(chain) {
             b.plugged = true;
+            // Its parts had no power meanwhile: they are as after power-on.
+            let fresh = fitted::fit(&self.product).into_iter().filter(|(_, f)| f.board == Some(chain));
+            self.parts.extend(fresh);
             self.wire();
         }
     }
@@ -366,12 +386,15 @@ impl World {
         match (regulator, part) {
             (_, Some(Fitted::Dspic(p))) => p.rail(now, supply),
             (_, Some(Fitted::Pic16(p))) => p.rail(now, supply),
-            (_, Some(Fitted::Ds4432u(p))) => p.output(),
+            // A converter that steps down gives nothing where its input is too low.
+            (_, Some(Fitted::Ds4432u(p))) if supply > Volt(2.0) => p.output(),
+            (_, Some(Fitted::Ds4432u(_))) => Volt(0.0),
             (_, Some(Fitted::Tps546(p))) => {
                 let volt = p.output().0.max(0.1);
                 (p.input, p.temperature, p.load) = (supply, heat, Ampere(power.0 / volt));
                 p.output()
             }
+            (RegulatorPart::VidPulses { .. } | RegulatorPart::Fixed, _) if supply < self.product.limits.supply * 0.5 => Volt(0.0),
             (RegulatorPart::VidPulses { .. }, _) => self.boards[board].vid.output(),
             (RegulatorPart::Fixed, _) => self.product.limits.rail_nominal,
             (RegulatorPart::Supply, _) => supply,

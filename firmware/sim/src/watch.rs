@@ -4,7 +4,7 @@
 //! and healthy chains that keep their work while others fail. What is sent to a pool is looked at on the wire (`link`).
 
 use crate::machine::World;
-use model::{Celsius, Limits, Percent, Time};
+use model::{Celsius, Limits, Megahertz, Percent, Time};
 use std::time::Duration;
 
 /// A chip may be above its danger limit for this long.
@@ -143,13 +143,18 @@ impl Watch {
     }
 
     fn look_at_readings(&mut self, now: Time, chain: usize, world: &World) {
-        if world.rail(chain).is_none_or(|v| v.0 <= 0.0) {
+        // A board that nothing else can switch off is off when its chips are held in reset.
+        let clock = world.clock(chain).unwrap_or(Megahertz(0.0));
+        let held = world.is_unswitched(chain) && clock.0 <= 0.0;
+        // Chips that measure themselves tell nothing before they are set up; until then they idle at their lowest clock.
+        let mute = world.is_self_measured(chain) && clock <= self.limits.clock_min;
+        if held || mute || world.rail(chain).is_none_or(|v| v.0 <= 0.0) {
             self.chains[chain].powered_since = None;
             return;
         }
         // A board that was just given power was not to be read before.
         let since = *self.chains[chain].powered_since.get_or_insert(now);
-        let unread = now.since(world.unread_since(chain).unwrap_or(now));
+        let unread = now.since(world.unread_since(chain).unwrap_or(now).max(since));
         if unread > UNREAD_FANS && now.since(since) > UNREAD_FANS && world.duty().is_some_and(|d| d < FULL_DUTY) {
             self.violate(now, &format!("chain {chain} has a temperature {unread:.0?} old and the fans are not full"));
         }

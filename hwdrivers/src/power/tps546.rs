@@ -282,7 +282,8 @@ impl PmBus {
                     self.words.push("output off");
                     self.fault = true;
                 }
-                if step == 4 && self.fault {
+                // While it is off a fault is history, which the next start clears; its temperature must be known before that.
+                if step == 4 && self.fault && self.on {
                     return Err(PowerError::Fault(format!("{} (status 0x{:04x})", self.words.join(", "), self.status)));
                 }
             }

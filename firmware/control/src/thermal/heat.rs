@@ -13,6 +13,8 @@ const STEP_UP: Duration = Duration::from_secs(30);
 pub const STEP_PART: f64 = 0.05;
 /// What was hot is no longer hot this far below.
 const HOT_HYSTERESIS: Celsius = Celsius(2.0);
+/// The power is cut so far ahead of danger: chips that tell their own temperature are read each two seconds, and a cut takes up to one.
+const LOOK_AHEAD: Duration = Duration::from_secs(3);
 /// A board that was in danger rests at least this long.
 const DANGER_REST: Duration = Duration::from_secs(60);
 /// So many trips within [`TRIP_WINDOW`] need a person.
@@ -139,16 +141,17 @@ impl Heat {
         format!("{} reached {:.1}, limit {limit:.1}", word(w.place), w.worst)
     }
 
-    /// Follows the temperatures of its places. `blind_cool`: nothing can be read there while it is off, and it is off for long
-    /// enough to be cool.
-    pub fn judge(&mut self, now: Time, seen: &[Warmth], blind_cool: bool, l: &Limits) {
-        if seen.is_empty() && !blind_cool {
+    /// Follows the temperatures of its places. `blind`: nothing can be read of the board itself while it is off, and it is not off for
+    /// long enough to be cool.
+    pub fn judge(&mut self, now: Time, seen: &[Warmth], blind: bool, l: &Limits) {
+        if seen.is_empty() && blind {
             return;
         }
         let any = |f: &dyn Fn(&Warmth) -> bool| seen.iter().any(f);
-        let (danger, hot) = (any(&|w| w.worst >= w.bounds.danger), any(&|w| w.worst >= w.bounds.hot));
-        let sure = any(&|w| w.believed >= w.bounds.danger);
-        let cool = seen.iter().all(|w| w.worst < w.bounds.resume);
+        let ahead = l.care.slope * LOOK_AHEAD.as_secs_f64();
+        let (danger, hot) = (any(&|w| w.worst + ahead >= w.bounds.danger), any(&|w| w.worst >= w.bounds.hot));
+        let sure = any(&|w| w.believed + ahead >= w.bounds.danger);
+        let cool = !blind && seen.iter().all(|w| w.worst < w.bounds.resume);
         let was = self.level;
         self.level = match was {
             Level::Danger { since, sure: before } if self.latched || danger || !cool || now.since(since) < DANGER_REST => {

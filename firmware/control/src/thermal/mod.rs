@@ -341,8 +341,9 @@ impl Thermal {
     fn judge_heat(&mut self, now: Time, i: usize, shared: &[Warmth], faults: &mut Faults) {
         let (l, b) = (&self.limits, &mut self.boards[i]);
         let mut seen = b.warmths(now, l);
+        let blind = seen.is_empty() && (b.powered || now.since(b.off_since) < BLIND_COOL);
         seen.extend(shared);
-        b.heat.judge(now, &seen, !b.powered && now.since(b.off_since) >= BLIND_COOL, l);
+        b.heat.judge(now, &seen, blind, l);
         let level = b.heat.level();
         let words = || (format!("chain {i}"), b.heat.words());
         faults.judge(matches!(level, Level::Danger { .. }), FaultCode::Danger, words);

@@ -150,7 +150,7 @@ pub const KINDS: &[Kind] = &[
         fades: NOISE_FADES,
         ..ROW
     },
-    Kind { name: "lost-bytes-at-baud-change", harm: Harm::Line(Damage::LostAtBaud(16)), shows: LINE, ..ROW },
+    Kind { name: "lost-bytes-at-baud-change", harm: Harm::Line(Damage::LostAtBaud(16)), shows: LINE, fades: NOISE_FADES, ..ROW },
     Kind {
         name: "wrong-nonces",
         harm: Harm::WrongNonces,
@@ -173,16 +173,31 @@ pub const KINDS: &[Kind] = &[
         harm: Harm::BrownOut,
         length: Length::For(seconds(3)),
         recovery: Recovery::Power,
+        // Sensors on chips fall silent with them.
         shows: &[
             FaultCode::BrownOut,
             FaultCode::ChainSilent,
             FaultCode::RailFailed,
             FaultCode::SupplyFailed,
             FaultCode::ChainSlow,
+            FaultCode::SensorLost,
         ],
         ..ROW
     },
-    Kind { name: "hot-unplug", harm: Harm::HotUnplug, shows: &[FaultCode::ChainMissing], ..ROW },
+    // Without a plug line, what does not answer is named.
+    Kind {
+        name: "hot-unplug",
+        harm: Harm::HotUnplug,
+        shows: &[
+            FaultCode::ChainMissing,
+            FaultCode::ChainSilent,
+            FaultCode::SensorLost,
+            FaultCode::RailFailed,
+            FaultCode::FanFailed,
+            FaultCode::BusFailed,
+        ],
+        ..ROW
+    },
     Kind { name: "two-boards-one-address", harm: Harm::Twins, recovery: Recovery::Power, shows: BUS_PARTS, ..ROW },
     Kind {
         name: "pool-drop",

@@ -8,7 +8,7 @@ use super::line::Damage;
 use super::luck::Luck;
 use crate::machine::{World, lock};
 use crate::simulation::Simulation;
-use model::{Celsius, Hashboard, Product};
+use model::{Celsius, Hashboard, Product, RegulatorPart};
 use std::collections::BTreeSet;
 use std::sync::Mutex;
 
@@ -122,6 +122,10 @@ impl Harm {
         Some(match self {
             Harm::Nack { parts } => {
                 let mut spots = [sensors(product), shared(product)].concat();
+                let trims =
+                    |b: &Hashboard| matches!(b.regulator, RegulatorPart::Ds4432u { .. }).then(|| b.regulator.address())?;
+                let unasked: Vec<u8> = product.hashboards.iter().filter_map(trims).collect();
+                spots.retain(|s| !unasked.contains(&s.address));
                 luck.shuffle(&mut spots);
                 spots.truncate(parts);
                 if spots.len() < parts {
@@ -152,7 +156,9 @@ impl Harm {
             }
             Harm::Line(_) | Harm::WrongNonces | Harm::HotUnplug => of_chain,
             Harm::RegulatorSilent => {
-                let address = product.hashboards[chain].regulator.address()?;
+                // A DS4432U is told its code once and never asked again: that it fell silent cannot be known, and changes nothing.
+                let spoken_to = |r: &RegulatorPart| !matches!(r, RegulatorPart::Ds4432u { .. });
+                let address = Some(product.hashboards[chain].regulator).filter(spoken_to)?.address()?;
                 Aim { place: format!("regulator of chain {chain}"), touched: all, addresses: vec![address], ..of_chain }
             }
             Harm::SupplyBabble => Aim { addresses: vec![product.supply.address()?], ..of_all("supply") },
