@@ -25,10 +25,10 @@ pub fn run(product: &Product, seed: u64, vhost_user: Option<&Path>) -> anyhow::R
     };
     let mut machine = RealTime::open(product, seed, &socket)?;
     let mut described = devices(product, &machine);
-    if let Some(folder) = vhost_user {
-        if let Some(sockets) = machine.open_vhost_user(folder)? {
-            described["vhost_user"] = serde_json::json!({ "i2c": sockets.i2c(), "gpio": sockets.gpio() });
-        }
+    if let Some(folder) = vhost_user
+        && let Some(sockets) = machine.open_vhost_user(folder)?
+    {
+        described["vhost_user"] = serde_json::json!({ "i2c": sockets.i2c(), "gpio": sockets.gpio() });
     }
     let mut out = std::io::stdout();
     writeln!(out, "{described}")?;
