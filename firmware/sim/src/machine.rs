@@ -303,8 +303,9 @@ impl World {
     pub fn plug(&mut self, chain: usize) {
         if let Some(b) = self.boards.get_mut(chain) {
             b.plugged = true;
-            // Its parts had no power meanwhile: they are as after power-on.
-            let fresh = fitted::fit(&self.product).into_iter().filter(|(_, f)| f.board == Some(chain));
+            // Its parts had no power meanwhile: they are as after power-on, but for what keeps its bytes without.
+            let fresh = fitted::fit(&self.product).into_iter();
+            let fresh = fresh.filter(|(_, f)| f.board == Some(chain) && !matches!(f.part, Fitted::Eeprom(_)));
             self.parts.extend(fresh);
             self.wire();
         }

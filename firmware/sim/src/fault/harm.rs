@@ -137,7 +137,9 @@ impl Harm {
             }
             Harm::Sensor(felt) => {
                 let s = luck.pick(&sensors(product))?;
-                let touched = s.chain.map_or(all, |c| vec![c]);
+                // Danger on a board whose rail is the supply itself switches the supply off, and so every board.
+                let alone = product.hashboards.iter().all(|b| b.regulator != RegulatorPart::Supply);
+                let touched = s.chain.filter(|_| alone).map_or(all, |c| vec![c]);
                 let felt = luck.pick(felt);
                 Aim { place: format!("sensor {:#04x}", s.address), touched, addresses: vec![s.address], felt, ..of_chain }
             }
