@@ -154,7 +154,9 @@ impl Watch {
         }
         // A board that was just given power was not to be read before.
         let since = *self.chains[chain].powered_since.get_or_insert(now);
-        let unread = now.since(world.unread_since(chain).unwrap_or(now).max(since));
+        let read = world.unread_since(chain).unwrap_or(now);
+        // Chips that measure themselves could not be read while they were off.
+        let unread = now.since(if world.is_self_measured(chain) { read.max(since) } else { read });
         if unread > UNREAD_FANS && now.since(since) > UNREAD_FANS && world.duty().is_some_and(|d| d < FULL_DUTY) {
             self.violate(now, &format!("chain {chain} has a temperature {unread:.0?} old and the fans are not full"));
         }
