@@ -5,4 +5,5 @@ run: ; ./setup run && cargo image run $(RUN)
 test: ; ./setup test && cargo fmt --all --check && cargo clippy --workspace --all-targets --locked -- -D warnings && cargo image build && cargo nextest run --workspace --locked
 image: ; ./setup image && cargo image build $(BOARD)
 bench: ; ./setup bench && cargo bench --locked -p supervisor --bench first_light -- $(BENCH)
-.PHONY: run test image bench
+seeds: ; cargo run --release --locked -p sim --example seeds -- $(SEEDS)
+.PHONY: run test image bench seeds
