@@ -19,12 +19,12 @@ fn check(seeds: std::ops::Range<usize>) {
         let product = &board::PRODUCTS[seed % board::PRODUCTS.len()];
         let r = run(product, seed as u64);
         let what = format!("{} seed {seed}", product.name);
-        // In some seeds an S9 repeats up to a tenth of its work for half a minute after its clock was lowered by heat, which the chains that
-        // a fault does not touch must not. Why is not understood yet; nothing else is let pass.
+        // WRONG, and what happens today: in some seeds (12 is one) chains of an S9 that the fault does not touch do 89 % of their work in its
+        // window, where 99 % are asked for. The cause is not known. Nothing else is let pass.
         let repeats = |v: &&String| product.name == "antminer-s9" && v.contains("chains that it does not touch did");
         let violations: Vec<_> = r.violations.iter().filter(|v| !repeats(v)).collect();
         assert!(violations.is_empty(), "{what}: {violations:?}");
-        assert!(r.fresh_work_fraction > 0.98, "{what}: {}", r.fresh_work_fraction);
+        assert!(r.fresh_work_fraction > 0.99, "{what}: {}", r.fresh_work_fraction);
         assert!(r.duplicates == 0 && r.shares > 100, "{what}: {r:?}");
         for f in &r.faults {
             let kind = KINDS.iter().find(|k| k.name == f.name).expect("a row");
