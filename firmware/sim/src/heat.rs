@@ -87,6 +87,8 @@ impl Physics {
     }
 }
 
+/// The air at the inlet follows the room's e-fold in this many seconds: no room's air jumps.
+const ROOM_LAG_S: f64 = 30.0;
 /// Fans reach a new speed e-fold in this many seconds, and stand below this duty.
 const SPIN_UP_S: f64 = 1.5;
 const STALL: Percent = Percent(8.0);
@@ -96,6 +98,8 @@ const STALL: Percent = Percent(8.0);
 pub struct Air {
     /// What comes in.
     pub ambient: Celsius,
+    /// What the room is at.
+    pub room: Celsius,
     /// How fast each fan turns.
     pub speeds: Vec<Rpm>,
     /// Fans that are held still whatever their duty.
@@ -107,11 +111,12 @@ impl Air {
     /// Fans that stand, in air of 25 °C.
     #[must_use]
     pub fn new(fans: usize, full: Rpm) -> Air {
-        Air { ambient: Celsius(25.0), speeds: vec![Rpm(0.0); fans], stuck: vec![false; fans], full }
+        Air { ambient: ROOM, room: ROOM, speeds: vec![Rpm(0.0); fans], stuck: vec![false; fans], full }
     }
 
-    /// Lets every fan approach its duty for one [`STEP`].
+    /// Lets every fan approach its duty, and the air the room's, for one [`STEP`].
     pub fn step(&mut self, duty: impl Fn(usize) -> Percent) {
+        self.ambient.0 += (self.room.0 - self.ambient.0) * STEP.as_secs_f64() / ROOM_LAG_S;
         for (fan, speed) in self.speeds.iter_mut().enumerate() {
             let duty = duty(fan);
             let asked = if self.stuck[fan] || duty < STALL { 0.0 } else { self.full.0 * duty.0 / 100.0 };

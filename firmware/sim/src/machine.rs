@@ -232,9 +232,9 @@ impl World {
         &mut self.feigned
     }
 
-    /// Sets the air that comes in.
+    /// Sets the room's air, which what comes in follows.
     pub fn set_ambient(&mut self, ambient: Celsius) {
-        self.air.ambient = ambient;
+        self.air.room = ambient;
     }
 
     /// Holds a fan still, or lets it go.

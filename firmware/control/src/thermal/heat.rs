@@ -142,8 +142,8 @@ impl Heat {
     }
 
     /// Follows the temperatures of its places. `blind`: nothing can be read of the board itself while it is off, and it is not off for
-    /// long enough to be cool.
-    pub fn judge(&mut self, now: Time, seen: &[Warmth], blind: bool, l: &Limits) {
+    /// long enough to be cool. A board without power is no cooler for a lower clock.
+    pub fn judge(&mut self, now: Time, seen: &[Warmth], powered: bool, blind: bool, l: &Limits) {
         if seen.is_empty() && blind {
             return;
         }
@@ -172,7 +172,7 @@ impl Heat {
         }
         let slowest = self.cap(l) <= l.clock_min;
         if self.level == Level::Hot && (was != Level::Hot || now >= self.step_at) {
-            self.steps += u32::from(!slowest);
+            self.steps += u32::from(powered && !slowest);
             self.step_at = now + STEP_DOWN;
         } else if self.level == Level::Normal && was != Level::Normal {
             self.step_at = now + STEP_UP;

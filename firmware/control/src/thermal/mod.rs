@@ -26,6 +26,8 @@ use std::time::Duration;
 const BLIND_COOL: Duration = Duration::from_secs(90);
 /// Such a board is not given power again for so long after its sensors were lost under power.
 const BLIND_REST: Duration = Duration::from_secs(60);
+/// The warmest air that anybody works in. A board that has been off for so long, under full fans, is not much warmer.
+const AIR_MAX: Celsius = Celsius(50.0);
 /// Nothing on the bus answered for so long: it is not one part that failed. Sensors are read each second.
 const BUS_LIMIT: Duration = Duration::from_secs(5);
 /// Where the fault of the bus is.
@@ -286,6 +288,11 @@ impl Thermal {
             b.off_since = now;
         }
         b.powered = seat.powered;
+        // A sensor that jumped is held against the only temperature which is known without it.
+        if !b.powered && now.since(b.off_since) >= BLIND_COOL {
+            let cold = |s: &&mut Spot| s.probe.jumped_to().is_some_and(|c| c <= AIR_MAX);
+            b.spots.iter_mut().filter(cold).for_each(|s| s.probe.vouch());
+        }
         b.hashing_since = if seat.hashing && seat.powered { b.hashing_since.or(Some(now)) } else { None };
         for s in &mut b.spots {
             s.probe.follow(now, seat.load, self.limits.reading_age_max);
@@ -343,7 +350,7 @@ impl Thermal {
         let mut seen = b.warmths(now, l);
         let blind = seen.is_empty() && (b.powered || now.since(b.off_since) < BLIND_COOL);
         seen.extend(shared);
-        b.heat.judge(now, &seen, blind, l);
+        b.heat.judge(now, &seen, b.powered, blind, l);
         let level = b.heat.level();
         let words = || (format!("chain {i}"), b.heat.words());
         faults.judge(matches!(level, Level::Danger { .. }), FaultCode::Danger, words);

@@ -2,8 +2,9 @@
 //! something else.
 //!
 //! A value that no board can have is nonsense, and twice in a row a failure. One that no board can have reached in the time is
-//! asked again; meanwhile it counts as the worst case, neither believed nor ignored. One that stands still while the load changes
-//! is stuck. Not here: what is too hot (`heat`), and what silence costs (the module above).
+//! asked again; meanwhile it counts as the worst case, neither believed nor ignored. Said again, one of the two sides is a lie, and
+//! nobody knows which: the sensor has failed until it jumps back or is vouched for. One that stands still while the load changes is
+//! stuck. Not here: what is too hot (`heat`), and what silence costs (the module above).
 
 use model::{Celsius, Reading, SensorId, SensorPlace, Time};
 use std::time::Duration;
@@ -22,6 +23,8 @@ const GOOD_AGAIN: u32 = 3;
 const STUCK_AFTER: Duration = Duration::from_secs(60);
 /// A change of the load beyond this part of the nominal one must show.
 const LOAD_CHANGE: f64 = 0.2;
+/// It must last: boards follow their load e-fold in about this many seconds, and a start that fails within some warms nothing.
+const LOAD_LAG_S: f64 = 60.0;
 /// Sensors are read each second; what is not older than this is on time.
 const ON_TIME: Duration = Duration::from_secs(2);
 
@@ -65,6 +68,14 @@ struct Still {
     changed: Option<Time>,
 }
 
+/// A sensor that jumped, twice said.
+#[derive(Clone, Copy, Debug)]
+struct Jump {
+    up: bool,
+    /// What it says now.
+    last: Reading<Celsius>,
+}
+
 /// One sensor as it is judged.
 #[derive(Debug)]
 pub struct Probe {
@@ -74,13 +85,16 @@ pub struct Probe {
     pub place: SensorPlace,
     believed: Option<Reading<Celsius>>,
     doubted: Option<Reading<Celsius>>,
+    jump: Option<Jump>,
     trouble: Option<Trouble>,
     strikes: u32,
     good: u32,
     failed: Option<String>,
     still: Option<Still>,
     stuck: bool,
+    /// The load as a board's heat follows it, and until when.
     load: f64,
+    followed: Option<Time>,
 }
 
 impl Probe {
@@ -92,6 +106,7 @@ impl Probe {
             place,
             believed: None,
             doubted: None,
+            jump: None,
             trouble: None,
             strikes: 0,
             good: 0,
@@ -99,6 +114,7 @@ impl Probe {
             still: None,
             stuck: false,
             load: 0.0,
+            followed: None,
         }
     }
 
@@ -113,19 +129,40 @@ impl Probe {
             return self.broken(format!("it reads {value}"));
         }
         self.strikes = 0;
-        let near = |r: &Reading<Celsius>| (value.0 - r.value.0).abs() <= JITTER + SLOPE_MAX * now.since(r.at).as_secs_f64();
-        if let Some(believed) = self.believed.filter(|b| !near(b)) {
-            let again = self.doubted.is_some_and(|d| d.at < now && near(&d));
-            if !again {
-                self.trouble =
-                    Some(Trouble { nonsense: true, why: format!("it jumped from {:.1} to {value:.1}", believed.value) });
-                self.doubted = Some(Reading { value, at: now });
+        let from = |r: &Reading<Celsius>| value.0 - r.value.0;
+        let near = |r: &Reading<Celsius>| from(r).abs() <= JITTER + SLOPE_MAX * now.since(r.at).as_secs_f64();
+        let reading = Reading { value, at: now };
+        if let Some(jump) = &mut self.jump {
+            let back = !near(&jump.last) && (from(&jump.last) > 0.0) != jump.up;
+            jump.last = reading;
+            if !back {
                 return;
             }
+            self.jump = None;
+        } else if let Some(believed) = self.believed {
+            // What was beyond any slope a second ago is not made true by waiting: the nearer one counts.
+            let again = self.doubted.is_some_and(|d| d.at < now && near(&d) && from(&d).abs() < from(&believed).abs());
+            if near(&believed) && !again {
+                return self.believe(reading);
+            }
+            let why = format!("it jumped from {:.1} to {value:.1}", believed.value);
+            self.trouble = Some(Trouble { nonsense: true, why: why.clone() });
+            if again {
+                self.jump = Some(Jump { up: from(&believed) > 0.0, last: reading });
+                (self.doubted, self.failed, self.good) = (None, Some(why), 0);
+            } else {
+                self.doubted = Some(reading);
+            }
+            return;
         }
+        self.believe(reading);
+    }
+
+    fn believe(&mut self, reading: Reading<Celsius>) {
+        let value = reading.value;
         self.doubted = None;
         self.trouble = None;
-        self.believed = Some(Reading { value, at: now });
+        self.believed = Some(reading);
         let moved = self.still.is_none_or(|s| s.value != value);
         if moved {
             self.still = Some(Still { value, low: self.load, high: self.load, changed: None });
@@ -134,6 +171,19 @@ impl Probe {
         self.good = if self.stuck { 0 } else { self.good.saturating_add(1) };
         if self.good >= GOOD_AGAIN {
             self.failed = None;
+        }
+    }
+
+    /// What it says after a jump, where it says that still.
+    #[must_use]
+    pub fn jumped_to(&self) -> Option<Celsius> {
+        self.jump.map(|j| j.last.value)
+    }
+
+    /// What it says after a jump is what can be there: it counts again.
+    pub fn vouch(&mut self) {
+        if let Some(jump) = self.jump.take() {
+            (self.believed, self.trouble, self.failed) = (Some(jump.last), None, None);
         }
     }
 
@@ -154,7 +204,11 @@ impl Probe {
 
     /// Looks whether it stands still while the load of its board, as a part of the nominal one, changes.
     pub fn follow(&mut self, now: Time, load: f64, age_max: Duration) {
-        self.load = load;
+        self.load = match self.followed.replace(now) {
+            Some(before) => load + (self.load - load) * (-now.since(before).as_secs_f64() / LOAD_LAG_S).exp(),
+            None => load,
+        };
+        let load = self.load;
         // What a control board, a regulator or the inlet's air shows follows other things than the load, or in steps too wide.
         let follows = matches!(self.place, SensorPlace::Chip | SensorPlace::BoardOutlet);
         let fresh = self.believed.is_some_and(|b| now.since(b.at) <= age_max);
@@ -191,7 +245,8 @@ impl Probe {
     #[must_use]
     pub fn worst(&self, now: Time, slope: Celsius) -> Option<(Celsius, Celsius)> {
         let believed = self.believed?.worst_case(now, ON_TIME, slope);
-        Some((self.doubted.map_or(believed, |d| believed.max(d.value)), believed))
+        let unsure = self.doubted.or(self.jump.map(|j| j.last));
+        Some((unsure.map_or(believed, |d| believed.max(d.value)), believed))
     }
 
     /// Whether a value was ever believed.
@@ -260,7 +315,7 @@ mod tests {
             (&[125.1, f64::NAN], true),
             (&[255.0, -1.0, 50.0, 50.0], true),
             (&[255.0, -1.0, 50.0, 50.0, 50.0], false),
-            (&[1.0, 1.0], false),
+            (&[1.0, 30.0], false),
         ];
         for (values, failed) in rows {
             let mut p = probe();
@@ -280,9 +335,7 @@ mod tests {
             (&[68.5], 50.0, 68.5),
             (&[90.0], 50.0, 90.0),
             (&[90.0, 51.0], 51.0, 51.0),
-            (&[90.0, 91.0], 91.0, 91.0),
             (&[20.0], 50.0, 50.0),
-            (&[20.0, 21.0], 21.0, 21.0),
             (&[90.0, 10.0], 50.0, 50.0),
             (&[110.0, 5.0, 110.0], 50.0, 110.0),
         ];
@@ -295,6 +348,37 @@ mod tests {
             let Known::Ok { value, .. } = p.known(s(now), s(0), AGE) else { panic!("{values:?}") };
             assert_eq!(value, Celsius(*believed), "{values:?}");
             assert!(worst(&p, now).is_some_and(|w| (w - expected).abs() <= 0.5), "{values:?}: {:?}", worst(&p, now));
+        }
+    }
+
+    #[test]
+    fn a_jump_said_twice_fails_a_sensor_until_it_jumps_back_or_is_vouched_for() {
+        // What is read from second 11 on, and whether the sensor has failed afterwards.
+        let rows: &[(&[f64], bool)] = &[
+            (&[90.0, 91.0], true),
+            (&[10.0, 11.0], true),
+            (&[33.0, 33.0], false),
+            (&[90.0, 90.0, 90.0, 88.0, 86.0, 84.0], true),
+            (&[90.0, 90.0, 50.0, 50.0], true),
+            (&[90.0, 90.0, 50.0, 50.0, 50.0], false),
+            (&[10.0, 10.0, 50.0, 50.0, 50.0], false),
+            (&[90.0, 90.0, 50.0, 90.0, 90.0, 90.0], true),
+            (&[90.0, 90.0, 110.0, 110.0, 110.0], true),
+        ];
+        for (values, failed) in rows {
+            let mut p = probe();
+            for (at, value) in (11..).zip(*values) {
+                p.read(s(at), Celsius(*value));
+            }
+            let at = 10 + values.len() as u64;
+            assert_eq!(matches!(p.known(s(at), s(0), AGE), Known::Failed { .. }), *failed, "{values:?}: {p:?}");
+            let last = values[values.len() - 1];
+            assert!(worst(&p, at).is_some_and(|w| w >= last), "{values:?}: the worse side counts");
+            p.vouch();
+            if p.jumped_to().is_none() && *failed {
+                continue;
+            }
+            assert_eq!(p.known(s(at), s(0), AGE), Known::Ok { value: Celsius(last), age: Duration::ZERO }, "{values:?}");
         }
     }
 

@@ -19,6 +19,10 @@ struct Bench {
     present: [bool; 2],
     /// What all four board sensors read; chips are 15 °C above.
     board: [Result<f64, &'static str>; 4],
+    /// What they last said.
+    said: [f64; 4],
+    /// They leap to what they say instead of passing through what lies between.
+    leaps: bool,
     /// Sensors do not even move by their least step.
     still: bool,
     fans: [Option<f64>; 2],
@@ -39,6 +43,8 @@ impl Bench {
             hashing: [true; 2],
             present: [true; 2],
             board: [Ok(30.0); 4],
+            said: [30.0; 4],
+            leaps: false,
             still: false,
             fans: [Some(1.0); 2],
             noise: None,
@@ -55,6 +61,14 @@ impl Bench {
             for (id, v) in (0u8..).zip(self.board) {
                 // A sensor that lives moves by its least step now and then.
                 let step = if self.still { 0.0 } else { (self.now % 2) as f64 / 16.0 };
+                if let Ok(c) = v {
+                    let from = std::mem::replace(&mut self.said[usize::from(id)], c);
+                    let steps = ((c - from).abs() / 2.0) as u32;
+                    for i in (1..=steps).filter(|_| !self.leaps) {
+                        let between = from + (c - from) * f64::from(i) / f64::from(steps + 1);
+                        self.t.temperature(now, SensorId(id), Ok(Celsius(between)));
+                    }
+                }
                 self.t.temperature(now, SensorId(id), v.map(|c| Celsius(c + step)).map_err(str::to_owned));
             }
             for (id, part) in (0u8..).zip(self.fans).filter(|_| self.fans_answer) {
@@ -182,6 +196,7 @@ fn a_sensor_that_fails_switches_off_at_once_and_is_named() {
     for value in [127.9, -64.0, 0.0, f64::NAN, 255.0, -1.0] {
         let mut b = Bench::at_work();
         b.run(60);
+        b.leaps = true;
         b.board[1] = Ok(value);
         b.run(1);
         assert_eq!(b.permit(0), FULL, "{value}: once is a disturbed wire");
@@ -208,9 +223,9 @@ fn a_sensor_that_stands_still_while_the_load_changes_is_off_at_once() {
     let mut b = Bench::new();
     b.run(30);
     (b.still, b.powered) = (true, [true; 2]);
-    b.run(60);
+    b.run(72);
     assert_eq!(b.permit(0), FULL);
-    b.run(2);
+    b.run(4);
     assert_eq!(b.permit(0), Permit::NoProof);
     b.still = false;
     b.run(5);
@@ -266,6 +281,7 @@ fn danger_cuts_at_once_for_a_minute_and_until_cool_and_comes_back_a_step_lower()
 #[test]
 fn a_reading_that_nothing_confirms_cuts_too_but_is_no_trip() {
     let mut b = Bench::at_work();
+    b.leaps = true;
     for _ in 0..5 {
         b.board[0] = Ok(110.0);
         b.run(1);
@@ -273,6 +289,32 @@ fn a_reading_that_nothing_confirms_cuts_too_but_is_no_trip() {
         b.board[0] = Ok(30.0);
         b.run(60);
         assert_eq!(b.permit(0), FULL);
+    }
+}
+
+#[test]
+fn a_sensor_that_jumps_is_off_at_once_until_it_jumps_back_or_a_cold_board_vouches_for_it() {
+    for (jumps_to, lies) in [(75.0, 40.0), (110.0, 80.0), (12.0, -23.0)] {
+        let mut b = Bench::at_work();
+        b.board[0] = Ok(35.0);
+        b.run(60);
+        b.leaps = true;
+        b.board[0] = Ok(jumps_to);
+        b.run(2);
+        b.powered[0] = false;
+        assert!(matches!(b.permit(0), Permit::NoProof | Permit::Heat), "{jumps_to}");
+        assert!(b.faults.has(FaultCode::SensorAbsurd, "chain 0 sensor 0"), "{jumps_to}");
+        b.leaps = false;
+        b.board[0] = Ok(30.0 + lies);
+        b.run(300);
+        assert_eq!(b.permit(0) == FULL, lies < 0.0, "{jumps_to}: 7 °C is what the air may have, 70 is not");
+        assert_eq!(b.permit(1), FULL, "the other goes on");
+        b.leaps = true;
+        b.board[0] = Ok(30.0);
+        b.run(3);
+        assert!(matches!(b.permit(0), Permit::Run(_)), "{jumps_to}");
+        b.run(40);
+        assert_eq!((b.permit(0), b.faults.iter().count()), (FULL, 0), "{jumps_to}: no trip");
     }
 }
 

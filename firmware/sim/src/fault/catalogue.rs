@@ -105,9 +105,9 @@ pub const KINDS: &[Kind] = &[
     },
     Kind {
         name: "sensor-jump",
-        harm: Harm::Sensor(&[Felt::Off(Celsius(40.0))]),
+        harm: Harm::Sensor(&[Felt::Off(Celsius(40.0)), Felt::Off(Celsius(-40.0))]),
         recovery: Recovery::Power,
-        shows: &[FaultCode::SensorAbsurd, FaultCode::Danger, FaultCode::TooHot],
+        shows: &[FaultCode::SensorAbsurd],
         ..ROW
     },
     Kind {
