@@ -28,6 +28,9 @@ const SHORT_LIMIT: Duration = Duration::from_secs(30);
 const IDLE_AFTER: Duration = Duration::from_secs(60);
 /// Least duty while a board warms up, in percent: heat comes faster than the loop sees it.
 const WARMUP_DUTY: f64 = 60.0;
+/// Of the heat that full fans carry away, what still air does, and the power of the air's speed that moving air follows.
+const STILL_AIR: f64 = 0.04;
+const AIR_POWER: f64 = 0.8;
 /// Gains of the loop: percent per °C, per °C·s, per °C/s.
 const GAIN_P: f64 = 3.0;
 const GAIN_I: f64 = 0.05;
@@ -115,6 +118,16 @@ impl Fans {
             None => f.noise = f.noise.take().filter(|(at, _)| now.since(*at) < NOISE_LASTS),
         }
         f.rpm = Some(Reading { value: rpm, at: now });
+    }
+
+    /// What the air carries away at the duty of now, as a part of what it does at full fans; 1 where fans are none of ours.
+    #[must_use]
+    pub fn carries(&self) -> f64 {
+        match self.mode {
+            CoolingMode::Immersion => 1.0,
+            _ if self.fans.is_empty() => 1.0,
+            _ => STILL_AIR + (self.duty / 100.0).max(0.0).powf(AIR_POWER),
+        }
     }
 
     /// Judges every fan and counts them.

@@ -24,8 +24,8 @@ use std::time::Duration;
 /// A board whose sensors speak through its chips is taken to be cool when it has been off for so long under full fans: its
 /// chips follow the air within about a minute (S21 factory log).
 const BLIND_COOL: Duration = Duration::from_secs(90);
-/// Such a board is not given power again for so long after its sensors were lost under power.
-const BLIND_REST: Duration = Duration::from_secs(60);
+/// Such a board is not given power again for so long after its sensors were lost under power; that they were stays shown meanwhile.
+const BLIND_REST: Duration = Duration::from_secs(40);
 /// The warmest air that anybody works in. A board that has been off for so long, under full fans, is not much warmer.
 const AIR_MAX: Celsius = Celsius(50.0);
 /// Nothing on the bus answered for so long: it is not one part that failed. Sensors are read each second.
@@ -294,8 +294,9 @@ impl Thermal {
             b.spots.iter_mut().filter(cold).for_each(|s| s.probe.vouch());
         }
         b.hashing_since = if seat.hashing && seat.powered { b.hashing_since.or(Some(now)) } else { None };
+        let strain = seat.load / self.fans.carries();
         for s in &mut b.spots {
-            s.probe.follow(now, seat.load, self.limits.reading_age_max);
+            s.probe.follow(now, strain, self.limits.reading_age_max);
         }
         let lost = |s: &Spot| s.by_chain && b.spot_sight(now, self.started, s, &self.limits) == Sight::Lost;
         if b.powered && b.spots.iter().any(lost) {
@@ -311,7 +312,8 @@ impl Thermal {
         let b = &self.boards[i];
         for s in &b.spots {
             let p = &s.probe;
-            let asked = !b.absent && (!s.by_chain || b.hashing_since.is_some());
+            let rests = s.by_chain && !b.powered && now < b.blind_until;
+            let asked = !b.absent && (!s.by_chain || b.hashing_since.is_some() || rests);
             let missed =
                 match p.known(now, b.hashing_since.filter(|_| s.by_chain).unwrap_or(self.started), self.limits.reading_age_max) {
                     Known::Ok { .. } => false,

@@ -3,8 +3,8 @@
 //!
 //! A value that no board can have is nonsense, and twice in a row a failure. One that no board can have reached in the time is
 //! asked again; meanwhile it counts as the worst case, neither believed nor ignored. Said again, one of the two sides is a lie, and
-//! nobody knows which: the sensor has failed until it jumps back or is vouched for. One that stands still while the load changes is
-//! stuck. Not here: what is too hot (`heat`), and what silence costs (the module above).
+//! nobody knows which: the sensor has failed until it jumps back or is vouched for. One that stands still while its board's strain
+//! changes is stuck. Not here: what is too hot (`heat`), and what silence costs (the module above).
 
 use model::{Celsius, Reading, SensorId, SensorPlace, Time};
 use std::time::Duration;
@@ -19,12 +19,15 @@ const JITTER: f64 = 3.0;
 const STRIKES: u32 = 2;
 /// A failed sensor is believed again after so many good readings in a row.
 const GOOD_AGAIN: u32 = 3;
-/// A reading that is repeated for so long after the load changed is stuck.
+/// A reading that is repeated for so long after the strain changed is stuck.
 const STUCK_AFTER: Duration = Duration::from_secs(60);
-/// A change of the load beyond this part of the nominal one must show.
-const LOAD_CHANGE: f64 = 0.2;
-/// It must last: boards follow their load e-fold in about this many seconds, and a start that fails within some warms nothing.
-const LOAD_LAG_S: f64 = 60.0;
+/// A strain that fell or rose by more than this part of the higher one must show, even on a sensor that counts whole degrees. Less can be
+/// made up for by what the board still has of its former heat.
+const STRAIN_CHANGE: f64 = 0.5;
+/// Strains below this part of the nominal one warm nothing that a coarse sensor must see.
+const STRAIN_LEAST: f64 = 0.2;
+/// It must last: boards follow e-fold in about this many seconds, and a start that fails within some warms nothing.
+const LAG_S: f64 = 60.0;
 /// Sensors are read each second; what is not older than this is on time.
 const ON_TIME: Duration = Duration::from_secs(2);
 
@@ -58,13 +61,13 @@ struct Trouble {
     why: String,
 }
 
-/// The value that a sensor repeats, and what the load did meanwhile.
+/// The value that a sensor repeats, and what the strain did meanwhile.
 #[derive(Clone, Copy, Debug)]
 struct Still {
     value: Celsius,
     low: f64,
     high: f64,
-    /// When the load had changed enough.
+    /// When it had changed enough.
     changed: Option<Time>,
 }
 
@@ -92,8 +95,8 @@ pub struct Probe {
     failed: Option<String>,
     still: Option<Still>,
     stuck: bool,
-    /// The load as a board's heat follows it, and until when.
-    load: f64,
+    /// The strain as a board's heat follows it, and until when.
+    strain: f64,
     followed: Option<Time>,
 }
 
@@ -113,7 +116,7 @@ impl Probe {
             failed: None,
             still: None,
             stuck: false,
-            load: 0.0,
+            strain: 0.0,
             followed: None,
         }
     }
@@ -165,7 +168,7 @@ impl Probe {
         self.believed = Some(reading);
         let moved = self.still.is_none_or(|s| s.value != value);
         if moved {
-            self.still = Some(Still { value, low: self.load, high: self.load, changed: None });
+            self.still = Some(Still { value, low: self.strain, high: self.strain, changed: None });
             self.stuck = false;
         }
         self.good = if self.stuck { 0 } else { self.good.saturating_add(1) };
@@ -202,26 +205,27 @@ impl Probe {
         self.trouble = Some(Trouble { nonsense: true, why });
     }
 
-    /// Looks whether it stands still while the load of its board, as a part of the nominal one, changes.
-    pub fn follow(&mut self, now: Time, load: f64, age_max: Duration) {
-        self.load = match self.followed.replace(now) {
-            Some(before) => load + (self.load - load) * (-now.since(before).as_secs_f64() / LOAD_LAG_S).exp(),
-            None => load,
+    /// Looks whether it stands still while its board's strain changes: what the board takes against what its air carries away, both as
+    /// parts of the nominal ones. Fans that hold a temperature keep the strain as well.
+    pub fn follow(&mut self, now: Time, strain: f64, age_max: Duration) {
+        self.strain = match self.followed.replace(now) {
+            Some(before) => strain + (self.strain - strain) * (-now.since(before).as_secs_f64() / LAG_S).exp(),
+            None => strain,
         };
-        let load = self.load;
+        let strain = self.strain;
         // What a control board, a regulator or the inlet's air shows follows other things than the load, or in steps too wide.
         let follows = matches!(self.place, SensorPlace::Chip | SensorPlace::BoardOutlet);
         let fresh = self.believed.is_some_and(|b| now.since(b.at) <= age_max);
         let Some(still) = self.still.as_mut().filter(|_| follows && fresh) else { return };
-        (still.low, still.high) = (still.low.min(load), still.high.max(load));
-        if still.high - still.low <= LOAD_CHANGE {
+        (still.low, still.high) = (still.low.min(strain), still.high.max(strain));
+        if still.high < STRAIN_LEAST || still.high - still.low <= STRAIN_CHANGE * still.high {
             return;
         }
         let since = *still.changed.get_or_insert(now);
         if now.since(since) >= STUCK_AFTER && !self.stuck {
             self.stuck = true;
             self.good = 0;
-            let why = format!("it has read {} for {} s while the load changed", still.value, STUCK_AFTER.as_secs());
+            let why = format!("it has read {} for {} s while the board's heat changed", still.value, STUCK_AFTER.as_secs());
             self.trouble = Some(Trouble { nonsense: true, why: why.clone() });
             self.failed = Some(why);
         }
@@ -383,12 +387,13 @@ mod tests {
     }
 
     #[test]
-    fn a_sensor_that_stands_still_while_the_load_changes_is_stuck_until_it_moves() {
-        // Load before and after, what the sensor does, and whether it is found stuck.
+    fn a_sensor_that_stands_still_while_the_strain_changes_is_stuck_until_it_moves() {
+        // Strain before and after, what the sensor does, and whether it is found stuck.
         for (before, after, moves, place, stuck) in [
             (0.0, 1.0, false, SensorPlace::BoardOutlet, true),
-            (1.0, 0.75, false, SensorPlace::Chip, true),
-            (1.0, 0.85, false, SensorPlace::Chip, false),
+            (1.0, 0.3, false, SensorPlace::Chip, true),
+            (1.0, 0.6, false, SensorPlace::Chip, false),
+            (0.0, 0.15, false, SensorPlace::Chip, false),
             (0.0, 1.0, true, SensorPlace::BoardOutlet, false),
             (0.0, 1.0, false, SensorPlace::ControlBoard, false),
             (0.0, 1.0, false, SensorPlace::BoardInlet, false),

@@ -223,9 +223,9 @@ fn a_sensor_that_stands_still_while_the_load_changes_is_off_at_once() {
     let mut b = Bench::new();
     b.run(30);
     (b.still, b.powered) = (true, [true; 2]);
-    b.run(72);
+    b.run(65);
     assert_eq!(b.permit(0), FULL);
-    b.run(4);
+    b.run(10);
     assert_eq!(b.permit(0), Permit::NoProof);
     b.still = false;
     b.run(5);
@@ -415,10 +415,11 @@ fn chips_that_measure_themselves_are_started_slowly_and_must_then_speak() {
     assert_eq!((b.permit(0), b.permit(1)), (FULL, Permit::NoProof), "silent for 30 s at work");
     assert!(b.faults.has(FaultCode::SensorLost, "chain 1 sensor 1"));
     (b.powered[1], b.hashing[1]) = (false, false);
-    b.run(58);
+    b.run(38);
     assert_eq!(b.permit(1), Permit::NoProof, "it rests");
+    assert!(b.faults.has(FaultCode::SensorLost, "chain 1 sensor 1"), "and says why");
     b.run(5);
-    assert_eq!(b.permit(1), FULL);
+    assert_eq!((b.permit(1), b.faults.iter().count()), (FULL, 0));
     (b.powered, b.hashing) = ([false; 2], [false; 2]);
     b.board = [Err("not started"); 4];
     b.run(85);

@@ -125,12 +125,19 @@ pub const KINDS: &[Kind] = &[
         ..ROW
     },
     Kind { name: "tach-noise", harm: Harm::TachNoise, recovery: Recovery::Power, shows: &[FaultCode::FanFailed], ..ROW },
-    // Half of a chain is told from chance within minutes. The technician repairs the board on the table.
+    // Half of a chain is told from chance within minutes. Behind its first chips nothing is left, and an S9's sensor speaks through one of
+    // them. The technician repairs the board on the table.
     Kind {
         name: "chain-cut",
         harm: Harm::ChainCut,
         length: named(400, 20),
-        shows: &[FaultCode::ChainShort, FaultCode::ChainSlow, FaultCode::ChainSilent],
+        shows: &[
+            FaultCode::ChainShort,
+            FaultCode::ChainSlow,
+            FaultCode::ChainSilent,
+            FaultCode::ChainMissing,
+            FaultCode::SensorLost,
+        ],
         ..ROW
     },
     Kind { name: "silent-chain", harm: Harm::Line(Damage::Silent), shows: LINE, ..ROW },
