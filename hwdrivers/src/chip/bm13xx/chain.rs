@@ -195,7 +195,8 @@ impl<U: Uart> Chain<U> {
             }
             Step::Clock(clock, command) => {
                 self.write(command)?;
-                (self.clock, self.fastest) = (clock, clock);
+                self.pace(clock);
+                self.clock = clock;
                 return Ok(self.chip.waits.ramp);
             }
             Step::Baud(baud) => self.uart.set_baud(baud)?,
@@ -330,7 +331,7 @@ impl<U: Uart> ChainDriver for Chain<U> {
             return;
         }
         if clock > self.fastest {
-            self.fastest = clock;
+            self.pace(clock);
             self.send_sweep(clock);
             self.script.push_back(Step::Tell(Phase::Hashing, ChainEvent::Hashing));
         }

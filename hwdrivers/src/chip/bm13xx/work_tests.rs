@@ -51,6 +51,31 @@ fn four_versions_go_out_at_once_and_the_next_four_when_these_are_nearly_through(
 }
 
 #[test]
+fn a_job_that_is_out_while_the_clock_rises_is_followed_sooner() {
+    // A job of two seconds, so that it outlasts many steps of the ramp.
+    let (mut chain, mut now) = hashing(ChipModel::Bm1387, 63, 4, 10);
+    chain.set_clock(Megahertz(100.0));
+    pass(&mut chain, &mut now, Duration::from_secs(60));
+    chain.submit(&work(1, 0x1fff_e000)).expect("the line stands");
+    pass(&mut chain, &mut now, Duration::from_millis(1));
+    chain.uart.sent.clear();
+    chain.set_clock(Megahertz(650.0));
+    // What the chips have done of the job, in parts of it, whenever the next one comes.
+    let (mut done, mut parts) = (0.0, Vec::new());
+    let second = chain.chip.midstates_last(4, Megahertz(1.0), &chain.at).as_secs_f64() * 1024.0;
+    for _ in 0..20_000 {
+        let before = chain.clock;
+        pass(&mut chain, &mut now, Duration::from_millis(1));
+        done += 0.001 * before.0 / second;
+        if chain.uart.sent.iter().any(|f| f.len() > 40) {
+            parts.push(std::mem::take(&mut done));
+        }
+        chain.uart.sent.clear();
+    }
+    assert!(parts.len() > 3 && parts.iter().all(|p| (0.85..0.95).contains(p)), "{parts:?}");
+}
+
+#[test]
 fn a_reply_names_job_and_midstate_and_so_the_version() {
     for (model, size) in [(ChipModel::Bm1387, ReplySize::Bare), (ChipModel::Bm1397, ReplySize::Short)] {
         let (mut chain, mut now) = hashing(model, 2, 4, 0);

@@ -7,7 +7,7 @@ use super::super::{JobKind, pll};
 use super::{Chain, FULL_MASK};
 use crate::bus::{BusError, Uart};
 use crate::chip::ChainEvent;
-use model::{Header, Time, Work, WorkId};
+use model::{Header, Megahertz, Time, Work, WorkId};
 use std::time::Duration;
 
 /// Midstates in a job.
@@ -88,6 +88,14 @@ impl<U: Uart> Chain<U> {
             self.roller = Some(roller);
         }
         Ok(())
+    }
+
+    /// From now on the fastest chip has this clock: the job that is out is through so much sooner, or later.
+    pub(super) fn pace(&mut self, clock: Megahertz) {
+        let before = std::mem::replace(&mut self.fastest, clock);
+        if let Some(roller) = self.roller.as_mut().filter(|_| before > Megahertz(0.0) && clock > Megahertz(0.0)) {
+            roller.due = self.read_at + roller.due.since(self.read_at).mul_f64(before.0 / clock.0);
+        }
     }
 
     /// What a nonce's reply means; `None` where it names no job of ours.
