@@ -308,6 +308,7 @@ impl World {
             let fresh = fresh.filter(|(_, f)| f.board == Some(chain) && !matches!(f.part, Fitted::Eeprom(_)));
             self.parts.extend(fresh);
             self.wire();
+            self.feel();
         }
     }
 

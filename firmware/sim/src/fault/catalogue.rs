@@ -138,6 +138,8 @@ pub const KINDS: &[Kind] = &[
             FaultCode::ChainMissing,
             FaultCode::SensorLost,
         ],
+        // A board without a plug line may be repaired and nobody hears of it: its count is good again after two minutes.
+        fades: &[FaultCode::ChainSlow],
         ..ROW
     },
     Kind { name: "silent-chain", harm: Harm::Line(Damage::Silent), shows: LINE, ..ROW },
