@@ -183,14 +183,15 @@ impl BoardHand {
                 None => Some(true),
             };
             let Some(plugged) = seen else { continue };
-            if board.plug.is_some() {
-                facts.push(Fact::Plugged { chain, plugged });
-            }
             if plugged && (!board.plugged || again) {
                 board.rail.identify();
                 // Of a board at work no more is wanted than its temperatures.
                 let read = board.eeprom.as_ref().filter(|_| board.rail.ordered().is_none());
                 facts.extend(read.and_then(|e| e.read(chain, &mut *self.i2c)));
+            }
+            // Behind what it is: a board that does not belong here is never told to start.
+            if board.plug.is_some() {
+                facts.push(Fact::Plugged { chain, plugged });
             }
             board.plugged = plugged;
         }

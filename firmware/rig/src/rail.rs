@@ -108,9 +108,14 @@ impl Rail {
                 // It answered, and it is not what belongs here.
                 Event::Failed {
                     order: Order::Identify,
-                    error: error @ (PowerError::Answer(_) | PowerError::Foreign(_) | PowerError::Unfit(_)),
+                    error:
+                        error @ (PowerError::Answer(_) | PowerError::Foreign(_) | PowerError::Unfit(_) | PowerError::BootLoader(_)),
                 } => {
                     return Some(Said::Fact(identity(chain, Err(error.to_string()))));
+                }
+                // That was said by what it is, which switches its chain off: no more can be done about its rail.
+                Event::Failed { order: Order::SetVoltage(_) | Order::Enable | Order::Feed, error: PowerError::BootLoader(_) } => {
+                    continue;
                 }
                 Event::Failed { order, error } => {
                     Err(format!("order {order:?} from the regulator of chain {}: {error}", chain.0))

@@ -1,5 +1,5 @@
 //! Many seeds over all products with every fault, and one figure of it: `make seeds`, or
-//! `cargo run --release -p sim --example seeds -- [SEEDS] [FIRST] [PRODUCT…]`.
+//! `cargo run --release -p sim --example seeds -- [SEEDS] [FIRST] [PRODUCT|FAULT…]`.
 //!
 //! Two virtual hours a run, one run a processor at a time. The last line is one JSON object: runs, violations, and the worst and the
 //! mean recovery of each kind. Not here: the seeds that `make test` looks at (`tests/faults.rs`).
@@ -64,15 +64,20 @@ fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let number = |i: usize, default| args.get(i).map_or(Some(default), |a| a.parse::<u64>().ok());
     let (Some(seeds), Some(first)) = (number(0, SEEDS), number(1, 1)) else {
-        eprintln!("usage: seeds [SEEDS] [FIRST] [PRODUCT…]");
+        eprintln!("usage: seeds [SEEDS] [FIRST] [PRODUCT|FAULT…]");
         return ExitCode::from(2);
     };
-    let named = |p: &&model::Product| args.len() < 3 || args[2..].iter().any(|n| n == p.name);
+    let words = args.get(2..).unwrap_or_default();
+    let (names, kinds): (Vec<&str>, Vec<&str>) = words.iter().map(String::as_str).partition(|w| board::product(w).is_some());
+    let named = |p: &&model::Product| names.is_empty() || names.contains(&p.name);
     let products: Vec<_> = board::PRODUCTS.iter().filter(named).collect();
-    if products.is_empty() {
-        eprintln!("seeds: no product is called so");
-        return ExitCode::from(2);
-    }
+    let faults = match Picked::parse(if kinds.is_empty() { vec!["all"] } else { kinds }) {
+        Ok(faults) => faults,
+        Err(why) => {
+            eprintln!("seeds: no product is called so, and {why}");
+            return ExitCode::from(2);
+        }
+    };
     let (next, figure) =
         (AtomicU64::new(0), Mutex::new(Figure { hottest_below_danger: 1e3, least_fresh: 1.0, ..Figure::default() }));
     let work = || {
@@ -83,7 +88,7 @@ fn main() -> ExitCode {
             }
             let (product, seed) = (products[(run % products.len() as u64) as usize], first + run);
             let started = Instant::now();
-            let scenario = Scenario { product, seed, duration: DURATION, faults: Picked::ALL };
+            let scenario = Scenario { product, seed, duration: DURATION, faults };
             let report = Simulation::new(scenario).expect("drivers for every part").run();
             for v in &report.violations {
                 println!("{} seed {seed}: {v}", product.name);

@@ -85,6 +85,17 @@ impl Fitted {
         }
     }
 
+    /// How often it was told what it must not be told.
+    pub(crate) fn trespasses(&self) -> usize {
+        match self {
+            Fitted::Dspic(p) => p.trespasses as usize,
+            Fitted::Pic16(p) => p.trespasses as usize,
+            Fitted::Apw(p) => (p.trespasses + p.calibrations) as usize,
+            Fitted::Eeprom(p) => p.written,
+            _ => 0,
+        }
+    }
+
     /// Whether a rail may change with what it is told.
     pub(crate) fn feeds(&self) -> bool {
         matches!(self, Fitted::Dspic(_) | Fitted::Pic16(_) | Fitted::Ds4432u(_) | Fitted::Tps546(_) | Fitted::Apw(_))

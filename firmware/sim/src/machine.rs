@@ -19,6 +19,7 @@ use model::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// What a supply gives of its output while the mains sag: too little for any chip.
 const BROWN_OUT: f64 = 0.3;
@@ -31,6 +32,8 @@ struct SimBoard {
     heat: BoardHeat,
     rail: Volt,
     plugged: bool,
+    /// When it is put back.
+    back_at: Option<Time>,
     /// They were too hot once.
     burnt: bool,
     /// The sensor that hangs on one of its chips.
@@ -55,6 +58,8 @@ pub struct World {
     silent: BTreeSet<u8>,
     /// When each sensor was last read.
     read_at: BTreeMap<u8, Time>,
+    /// How often parts were told what they must not be told, and which was so last.
+    trespasses: (usize, u8),
     /// The I²C bus reaches the control board.
     bus_plugged: bool,
     /// Levels of the lines that somebody drives.
@@ -102,6 +107,7 @@ impl World {
                 heat: BoardHeat::new(air.ambient),
                 rail: Volt(0.0),
                 plugged: true,
+                back_at: None,
                 burnt: false,
                 hung,
                 vid: Vid::default(),
@@ -117,6 +123,7 @@ impl World {
             spots: fitted::spots(product),
             silent: BTreeSet::new(),
             read_at: BTreeMap::new(),
+            trespasses: (0, 0),
             bus_plugged: true,
             lines: BTreeMap::new(),
             air,
@@ -138,6 +145,7 @@ impl World {
         while self.step_at <= to {
             self.now = self.step_at;
             self.step_at = self.step_at + STEP;
+            self.put_back();
             self.wire();
             let controller = self.product.fan.address().and_then(|a| self.parts.get(&a)).map(|f| &f.part);
             let outputs = self.pwm_fans.as_ref();
@@ -244,12 +252,47 @@ impl World {
         }
     }
 
+    /// How often parts were told what they must not be told, and the address of the one that was so last: EEPROMs and calibration were
+    /// written, or a boot loader, a supply that nobody understands or a strange board's controller was told more than a question.
+    #[must_use]
+    pub fn trespasses(&self) -> (usize, u8) {
+        self.trespasses
+    }
+
+    /// Lets the supply answer in words that nobody knows, or speak as before.
+    pub fn babble(&mut self, on: bool) {
+        let now = self.now;
+        let supply = self.product.supply.address().and_then(|a| self.parts.get_mut(&a));
+        if let Some(Fitting { part: Fitted::Apw(supply), .. }) = supply {
+            supply.babble(now, on);
+        }
+    }
+
+    /// Resets the controller of a board's rail, whose boot loader runs from then on. One that is plugged in anew is another.
+    pub fn fall_into_loader(&mut self, board: usize) {
+        let now = self.now;
+        match self.controller(board) {
+            Some(Fitted::Dspic(part)) => part.fall_into_loader(now),
+            Some(Fitted::Pic16(part)) => part.fall_into_loader(now),
+            _ => {}
+        }
+        self.wire();
+    }
+
+    fn controller(&mut self, board: usize) -> Option<&mut Fitted> {
+        let address = self.product.hashboards.get(board)?.regulator.address()?;
+        self.parts.get_mut(&address).map(|f| &mut f.part)
+    }
+
     /// Puts an EEPROM with this in it on a board, or what its maker put there; nothing changes on a board without one.
     pub fn set_eeprom(&mut self, board: usize, image: Option<&[u8]>) {
         let Some(data) = self.product.hashboards.get(board) else { return };
         let own = fitted::image_of(data.name);
         if let Some(Fitting { part: Fitted::Eeprom(part), .. }) = data.eeprom.and_then(|a| self.parts.get_mut(&a)) {
             **part = At24c02::holding(image.unwrap_or(&own));
+        }
+        if image.is_none() {
+            self.estrange(board);
         }
     }
 
@@ -265,6 +308,17 @@ impl World {
     /// Pulls the cable of the I²C bus, or puts it back: no part answers without it.
     pub fn plug_bus(&mut self, plugged: bool) {
         self.bus_plugged = plugged;
+    }
+
+    /// Kills a domain of a chain, or heals it: those behind it are out of reach.
+    pub fn kill_domain(&mut self, chain: usize, domain: u8, dead: bool) {
+        let now = self.now;
+        if let Some(b) = self.boards.get_mut(chain).filter(|b| !b.burnt) {
+            let layout = self.product.hashboards[chain].chain;
+            let reach = layout.chips / layout.domains.max(1) * domain.min(layout.domains);
+            b.chips = if dead { reach } else { layout.chips };
+            b.chain.kill_domain(now, domain, dead);
+        }
     }
 
     /// Cuts a chain behind this many chips. One that is burnt stays so.
@@ -299,16 +353,46 @@ impl World {
         }
     }
 
+    /// Pulls a hashboard out and puts it back after this, whatever is wrong with it by then.
+    pub fn pull_for(&mut self, chain: usize, time: Duration) {
+        let until = self.now + time;
+        self.unplug(chain);
+        self.boards.get_mut(chain).into_iter().for_each(|b| b.back_at = Some(until));
+    }
+
+    fn put_back(&mut self) {
+        let now = self.now;
+        for chain in 0..self.boards.len() {
+            if self.boards[chain].back_at.is_some_and(|at| at <= now) {
+                self.plug(chain);
+            }
+        }
+    }
+
     /// Puts a hashboard back in.
     pub fn plug(&mut self, chain: usize) {
         if let Some(b) = self.boards.get_mut(chain) {
-            b.plugged = true;
+            (b.plugged, b.back_at) = (true, None);
             // Its parts had no power meanwhile: they are as after power-on, but for what keeps its bytes without.
             let fresh = fitted::fit(&self.product).into_iter();
             let fresh = fresh.filter(|(_, f)| f.board == Some(chain) && !matches!(f.part, Fitted::Eeprom(_)));
             self.parts.extend(fresh);
+            self.estrange(chain);
             self.wire();
             self.feel();
+        }
+    }
+
+    /// The controller of a board whose EEPROM says that it is another one belongs to that as well.
+    fn estrange(&mut self, board: usize) {
+        let now = self.now;
+        let data = &self.product.hashboards[board];
+        let strange = match data.eeprom.and_then(|a| self.parts.get(&a)).map(|f| &f.part) {
+            Some(Fitted::Eeprom(part)) => !part.contents.starts_with(&fitted::image_of(data.name)),
+            _ => false,
+        };
+        if let Some(Fitted::Dspic(part)) = self.controller(board) {
+            part.strange = strange.then_some(now);
         }
     }
 
@@ -497,11 +581,16 @@ impl World {
         if messages.iter().any(|m| matches!(m, Message::Read(_))) {
             self.read_at.insert(address, now);
         }
+        let before = fitting.part.trespasses();
         for m in messages {
             match m {
                 Message::Write(bytes) => fitting.part.target().write(now, bytes),
                 Message::Read(buffer) => fitting.part.target().read(now, buffer),
             }
+        }
+        let trespassed = fitting.part.trespasses() - before;
+        if trespassed > 0 {
+            self.trespasses = (self.trespasses.0 + trespassed, address);
         }
         if fitting.part.feeds() {
             self.wire();

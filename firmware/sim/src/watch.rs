@@ -1,7 +1,7 @@
 //! The invariants, looked at from outside at every step of a simulation: in the physics, never in what the firmware believes.
 //!
 //! No chip above its danger limit with power for longer than a second, no order beyond the limits, no reading without full fans,
-//! and healthy chains that keep their work while others fail. What is sent to a pool is looked at on the wire (`link`).
+//! nothing told to a part that may only be asked, and healthy chains that keep their work while others fail. What is sent to a pool is looked at on the wire (`link`).
 
 use crate::machine::World;
 use model::{Celsius, Limits, Megahertz, Percent, Time};
@@ -62,6 +62,8 @@ pub struct Watch {
     chains: Vec<Seen>,
     hottest: Celsius,
     work: Work,
+    /// What was told to parts that may only be asked, at the last look.
+    trespasses: usize,
     looked_at: Time,
     violations: Vec<String>,
 }
@@ -71,7 +73,8 @@ impl Watch {
     #[must_use]
     pub fn new(limits: Limits, chains: usize) -> Watch {
         let chains = vec![Seen::default(); chains];
-        Watch { limits, chains, hottest: Celsius(0.0), work: Work::default(), looked_at: Time::ZERO, violations: Vec::new() }
+        let (hottest, work, violations) = (Celsius(0.0), Work::default(), Vec::new());
+        Watch { limits, chains, hottest, work, trespasses: 0, looked_at: Time::ZERO, violations }
     }
 
     /// Notes what must never be.
@@ -111,6 +114,11 @@ impl Watch {
     pub fn look(&mut self, now: Time, world: &World, offered: bool) {
         let passed = now.since(self.looked_at).as_secs_f64();
         self.looked_at = now;
+        let (trespasses, address) = world.trespasses();
+        if trespasses > self.trespasses {
+            self.trespasses = trespasses;
+            self.violate(now, &format!("part {address:#04x} was told what it must not be told"));
+        }
         for chain in 0..self.chains.len() {
             self.look_at_heat(now, chain, world);
             self.look_at_orders(now, chain, world);
@@ -204,6 +212,36 @@ mod tests {
         handles.i2c.transfer(0x21, &mut [Message::Write(&enable)]).expect("answers");
         watch.look(end, &lock(&world), true);
         assert_eq!(watch.violations, ["26.0 s: chain 1 has a temperature 26s old and power"]);
+    }
+
+    #[test]
+    fn a_part_that_is_written_to_and_must_not_be_is_seen() {
+        let product = &board::antminer_s19jpro::PRODUCT;
+        let mut watch = Watch::new(product.limits, product.hashboards.len());
+        let world = Arc::new(Mutex::new(World::new(product, 1, SCALE)));
+        let mut handles = buses(&world);
+        let mut tell = |address, bytes: &[u8]| handles.i2c.transfer(address, &mut [Message::Write(bytes)]).expect("answers");
+        let enable = [0x55, 0xaa, 5, 0x15, 1, 0, 0x1b];
+        tell(0x20, &enable);
+        tell(0x50, &[0]);
+        let look = |watch: &mut Watch| {
+            watch.look(Time::from_secs(1), &lock(&world), true);
+            watch.violations.len()
+        };
+        assert_eq!(look(&mut watch), 0);
+        tell(0x50, &[0, 1]);
+        assert_eq!(look(&mut watch), 1, "an EEPROM");
+        assert_eq!(look(&mut watch), 1, "once");
+        lock(&world).set_eeprom(0, Some(b"\x05\x11\x00\x00BHB56902"));
+        lock(&world).pull_for(0, Duration::from_secs(5));
+        lock(&world).advance(Time::from_secs(9));
+        tell(0x20, &enable);
+        assert_eq!(look(&mut watch), 2, "a strange board's controller");
+        lock(&world).fall_into_loader(1);
+        lock(&world).advance(Time::from_secs(13));
+        tell(0x21, &enable);
+        assert_eq!(look(&mut watch), 3, "a boot loader");
+        assert_eq!(lock(&world).rail(1), Some(model::Volt(0.0)));
     }
 
     #[test]

@@ -213,6 +213,10 @@ impl Protocol for Talk {
         Pace { rest: Duration::from_millis(100), retry: Duration::from_millis(500), tries: TRIES }
     }
 
+    fn may_turn(&self) -> bool {
+        true
+    }
+
     fn knows(&self, order: Order) -> bool {
         match order {
             Order::Identify | Order::SetVoltage(_) => true,

@@ -30,6 +30,8 @@ const REG_MILLIAMPERES: u8 = 0x04;
 const REG_STATUS: u8 = 0x08;
 const REG_CONTROL: u8 = 0x09;
 const STATUS_ON: u8 = 1;
+/// The step of a heartbeat that is one, behind the one that asks.
+const FED: u8 = 1;
 const STATUS_FAULT: u8 = 1 << 2;
 const STATUS_TOO_HOT: u8 = 1 << 3;
 
@@ -83,7 +85,7 @@ fn frame(command: u8, data: &[u8]) -> Vec<u8> {
 
 fn identified(version: u8) -> Result<Heard, PowerError> {
     match version {
-        BOOT_LOADER => Err(PowerError::Unfit(format!("its boot loader runs (version 0x{version:02x})"))),
+        BOOT_LOADER => Err(PowerError::BootLoader(format!("version 0x{version:02x}"))),
         v if VERSIONS.contains(&v) => Ok(Heard::End(Event::Identified(format!("rail controller, version 0x{version:02x}")))),
         _ => Err(PowerError::Unfit(format!("its program has the unknown version 0x{version:02x}"))),
     }
@@ -104,6 +106,10 @@ impl Protocol for Dialect {
         Pace { rest: Duration::from_millis(10), retry: Duration::from_secs(1), tries: TRIES }
     }
 
+    fn may_turn(&self) -> bool {
+        true
+    }
+
     fn knows(&self, order: Order) -> bool {
         match order {
             Order::Measure => self.framing == DspicFraming::Registers,
@@ -120,7 +126,9 @@ impl Protocol for Dialect {
                 (Order::Measure, _) => registers(&[REG_MILLIAMPERES], 2),
                 (Order::Enable, 0) => registers(&[REG_CONTROL, 1], 0),
                 (Order::Disable, 0) => registers(&[REG_CONTROL, 0], 0),
-                (Order::Feed, 0) => registers(&[REG_CONTROL, 2], 0),
+                // As in short frames: it is fed when it has said that its program runs.
+                (Order::Feed, 0) => registers(&[REG_VERSION], 1),
+                (Order::Feed, FED) => registers(&[REG_CONTROL, 2], 0),
                 _ => registers(&[REG_STATUS], 1),
             };
         }
@@ -136,6 +144,8 @@ impl Protocol for Dialect {
             }
             Order::Enable => self.request(ENABLE, &[1], 2, 500),
             Order::Disable => self.request(ENABLE, &[0], 2, 500),
+            // Short frames are not answered: a controller that fell into its boot loader is found by asking first.
+            Order::Feed if self.framing == DspicFraming::Short && step == 0 => self.request(VERSION, &[], 5, 100),
             Order::Feed => self.request(HEARTBEAT, &[], 6, 500),
             Order::Measure => Ask::End(Event::Done(order)),
         }
@@ -145,6 +155,9 @@ impl Protocol for Dialect {
         let wrong = || Err(PowerError::Answer(b.to_vec()));
         match (self.framing, order, b) {
             (DspicFraming::Short | DspicFraming::Registers, Order::Identify, [version]) => return identified(*version),
+            (DspicFraming::Short | DspicFraming::Registers, Order::Feed, [version]) if step == 0 => {
+                return identified(*version).map(|_| Heard::Step(FED));
+            }
             (DspicFraming::Short, _, []) => {}
             (DspicFraming::Registers, Order::Measure, [low, high]) => {
                 let value = u16::from_le_bytes([*low, *high]);
@@ -158,7 +171,7 @@ impl Protocol for Dialect {
                     Measured { volt: Some(volt), ampere: Some(ampere), watt: Some(volt * ampere), ..Measured::default() };
                 return Ok(Heard::End(Event::Measured(measured)));
             }
-            (DspicFraming::Registers, _, []) => return Ok(Heard::Step(1)),
+            (DspicFraming::Registers, _, []) => return Ok(Heard::Step(step + 1)),
             (DspicFraming::Registers, Order::Enable | Order::Feed, _) => status(b, true)?,
             (DspicFraming::Registers, Order::Disable, [s]) if s & STATUS_ON == 0 => {}
             (DspicFraming::LengthSum, Order::Identify, [5, VERSION, version, high, low]) => {
@@ -215,10 +228,10 @@ mod tests {
     fn short_frames_have_no_length_and_no_sum() {
         for (order, wire) in [
             (Order::Enable, &[0x55, 0xaa, 0x15, 1][..]),
-            (Order::Feed, &[0x55, 0xaa, 0x16]),
+            (Order::Feed, &[0x55, 0xaa, 0x17, 0x55, 0xaa, 0x16]),
             (Order::SetVoltage(Volt(13.8)), &[0x55, 0xaa, 0x10, 0x35, 0xe8]),
         ] {
-            let mut line = Line::answering(&[&[0x89]]);
+            let mut line = Line::answering(&[&[0x89], &[0x89]]);
             let (events, _) = run(&mut Dspic::framed(0x20, DspicFraming::Short), &mut line, &[order]);
             assert_eq!(line.written.concat(), [&[0x55, 0xaa, 0x17], wire].concat());
             assert!(matches!(&events[..], [Event::Identified(_), Event::Done(done)] if *done == order), "{events:?}");
@@ -227,11 +240,11 @@ mod tests {
 
     #[test]
     fn the_register_style_checks_its_status_and_measures() {
-        let mut line = Line::answering(&[&[0x89], &[3], &[0x84, 0x35], &[0x10, 0x27], &[0x07]]);
+        let mut line = Line::answering(&[&[0x89], &[3], &[0x84, 0x35], &[0x10, 0x27], &[0x89], &[0x07]]);
         let mut part = Dspic::framed(0x20, DspicFraming::Registers);
         let (events, _) = run(&mut part, &mut line, &[Order::SetVoltage(Volt(13.0)), Order::Enable, Order::Measure, Order::Feed]);
         let writes: Vec<&[u8]> = line.written.iter().map(Vec::as_slice).collect();
-        assert_eq!(writes, [&[0][..], &[9, 1], &[8], &[2], &[4], &[9, 2], &[8]]);
+        assert_eq!(writes, [&[0][..], &[9, 1], &[8], &[2], &[4], &[0], &[9, 2], &[8]]);
         let measured = Measured {
             volt: Some(Volt(13.7)),
             ampere: Some(Ampere(10.0)),
@@ -259,10 +272,49 @@ mod tests {
             let orders = [Order::SetVoltage(Volt(13.0)), Order::Enable, Order::Feed];
             let (events, _) = run(&mut Dspic::framed(0x20, framing), &mut line, &orders);
             assert!(line.written.concat().len() <= 6, "{framing:?}: {:02x?}", line.written);
-            let refused = events.iter().filter(|e| matches!(e, Event::Failed { error: PowerError::Unfit(_), .. })).count();
+            let refused = events
+                .iter()
+                .filter(|e| matches!(e, Event::Failed { error: PowerError::Unfit(_) | PowerError::BootLoader(_), .. }));
+            let refused = refused.count();
             let asked = if framing == DspicFraming::Registers { 3 } else { 4 };
             assert_eq!(refused, asked, "{framing:?}: {events:?}");
         }
+    }
+
+    #[test]
+    fn a_controller_that_falls_into_its_boot_loader_is_told_nothing_more_and_is_off() {
+        let loader: &[u8] = &[5, 0x17, 0x86, 0, 0xa2];
+        // It is asked twice: what gives its rail is not given up for one answer.
+        let mut line = Line::answering(&[VERSION_89, &[0x15, 1], &[0; 6], loader, loader]);
+        let mut part = Dspic::new(0x20);
+        run(&mut part, &mut line, &[Order::Enable]);
+        line.written.clear();
+        let (events, _) = run(&mut part, &mut line, &[Order::Feed]);
+        let frames = [&[0x55, 0xaa, 4, 0x16, 0, 0x1a][..], &ASK_VERSION, &ASK_VERSION].concat();
+        assert_eq!(line.written.concat(), frames, "one heartbeat, before anybody could know");
+        assert!(
+            matches!(
+                &events[..],
+                [
+                    Event::Failed { order: Order::Identify, error: PowerError::BootLoader(_) },
+                    Event::Failed { order: Order::Feed, error: PowerError::BootLoader(_) }
+                ]
+            ),
+            "{events:?}"
+        );
+        line.written.clear();
+        let (events, _) = run(&mut part, &mut line, &[Order::Disable]);
+        assert!(matches!(&events[..], [Event::Done(Order::Disable)]) && line.written.is_empty(), "{events:?}");
+    }
+
+    #[test]
+    fn a_stranger_in_the_place_of_one_that_gives_its_rail_is_not_said_to_be_off() {
+        let stranger: &[u8] = &[5, 0x17, 0x42, 0, 0x5e];
+        let mut line = Line::answering(&[VERSION_89, &[0x15, 1], &[0; 6], stranger, stranger]);
+        let mut part = Dspic::new(0x20);
+        run(&mut part, &mut line, &[Order::Enable, Order::Feed]);
+        let (events, _) = run(&mut part, &mut line, &[Order::Disable]);
+        assert!(matches!(&events[..], [Event::Failed { error: PowerError::Unfit(_), .. }]), "{events:?}");
     }
 
     #[test]

@@ -2,7 +2,8 @@
 //! What the bytes mean is for a [`Protocol`] to say, one for each kind of part.
 //!
 //! Nothing that changes a part is sent before the part said what it is, and nothing at all to one that is not what it should be:
-//! a boot loader or a part of another maker at the same address takes the same bytes for something else.
+//! a boot loader or a part of another maker at the same address takes the same bytes for something else. One that can become such a
+//! thing and answers otherwise than it should says anew what it is before it is told anything more.
 
 use super::{Event, Order, Power};
 use crate::bus::{BusError, Gpio, I2c, Message};
@@ -28,6 +29,9 @@ pub enum PowerError {
     /// It is not a part that may be told anything; why, in words.
     #[error("{0}: nothing is written to it")]
     Unfit(String),
+    /// Its boot loader runs, which holds no rail; what it answered, in words.
+    #[error("its boot loader runs ({0}): nothing is written to it")]
+    BootLoader(String),
     /// What it is could not be read, so that nothing may be written.
     #[error("what it is could not be read")]
     Unidentified,
@@ -106,6 +110,10 @@ pub(crate) enum Heard {
 pub(crate) trait Protocol: Send {
     /// How patient it is.
     fn pace(&self) -> Pace;
+    /// Whether it may become something else while it has power: a boot loader, a dialect that nobody knows.
+    fn may_turn(&self) -> bool {
+        false
+    }
     /// Whether an order means anything to it; if not, it is done at once.
     fn knows(&self, order: Order) -> bool;
     /// What a step needs.
@@ -121,7 +129,28 @@ pub(crate) trait Protocol: Send {
 enum Fit {
     Unknown,
     Yes,
-    No(String),
+    No(Unfit),
+}
+
+/// Why nothing may be written to a part.
+#[derive(Clone, Debug)]
+struct Unfit {
+    why: String,
+    loader: bool,
+}
+
+impl Unfit {
+    fn of(error: &PowerError) -> Option<Unfit> {
+        match error {
+            PowerError::Unfit(why) => Some(Unfit { why: why.clone(), loader: false }),
+            PowerError::BootLoader(why) => Some(Unfit { why: why.clone(), loader: true }),
+            _ => None,
+        }
+    }
+
+    fn error(&self) -> PowerError {
+        if self.loader { PowerError::BootLoader(self.why.clone()) } else { PowerError::Unfit(self.why.clone()) }
+    }
 }
 
 /// The order under way.
@@ -144,6 +173,10 @@ pub(crate) struct Exchange<P> {
     queue: VecDeque<Order>,
     run: Option<Run>,
     fit: Fit,
+    /// It was told to give its rail, and not yet to take it away.
+    on: bool,
+    /// An order that failed and is tried again once the part has said what it is, and its tries so far.
+    again: Option<(Order, u8)>,
     due: Time,
     events: VecDeque<Event>,
 }
@@ -156,6 +189,8 @@ impl<P: Protocol> Exchange<P> {
             queue: VecDeque::new(),
             run: None,
             fit: Fit::Unknown,
+            on: false,
+            again: None,
             due: Time::ZERO,
             events: VecDeque::new(),
         }
@@ -171,20 +206,22 @@ impl<P: Protocol> Exchange<P> {
                     self.queue.push_front(order);
                     Order::Identify
                 }
-                Fit::No(_) if order == Order::Disable => {
-                    // Nothing ever switched it on.
+                // Nothing ever switched it on, or what did runs no more.
+                Fit::No(unfit) if order == Order::Disable && (unfit.loader || !self.on) => {
                     self.events.push_back(Event::Done(order));
                     continue;
                 }
-                Fit::No(why) => {
-                    self.events.push_back(Event::Failed { order, error: PowerError::Unfit(why.clone()) });
+                Fit::No(unfit) => {
+                    self.events.push_back(Event::Failed { order, error: unfit.error() });
                     continue;
                 }
             };
+            let same = |(o, _): &mut (Order, u8)| std::mem::discriminant(o) == std::mem::discriminant(&order);
+            let tries = self.again.take_if(same).map_or(0, |(_, tries)| tries);
             if order == Order::Identify {
                 self.fit = Fit::Unknown;
             }
-            self.run = Some(Run { order, step: 0, tries: 0, request: None, sent: 0, echo: false });
+            self.run = Some(Run { order, step: 0, tries, request: None, sent: 0, echo: false });
             return true;
         }
         false
@@ -195,7 +232,15 @@ impl<P: Protocol> Exchange<P> {
         self.due = now + self.protocol.pace().rest;
         match &event {
             Event::Identified(_) => self.fit = Fit::Yes,
-            Event::Failed { order: Order::Identify, error: PowerError::Unfit(why) } => self.fit = Fit::No(why.clone()),
+            Event::Failed { order: Order::Identify, error } => {
+                if let Some(unfit) = Unfit::of(error) {
+                    self.fit = Fit::No(unfit);
+                }
+            }
+            Event::Done(Order::Enable) => self.on = true,
+            Event::Done(Order::Disable) => self.on = false,
+            Event::Failed { error: PowerError::Range { .. } | PowerError::Fault(_), .. } => {}
+            Event::Failed { .. } if self.protocol.may_turn() => self.fit = Fit::Unknown,
             _ => {}
         }
         let lost = matches!(event, Event::Failed { order: Order::Identify, .. }) && matches!(self.fit, Fit::Unknown);
@@ -281,7 +326,7 @@ impl<P: Protocol> Power for Exchange<P> {
     fn order(&mut self, order: Order) {
         if order == Order::Disable {
             self.queue.clear();
-            (self.run, self.due) = (None, Time::ZERO);
+            (self.run, self.again, self.due) = (None, None, Time::ZERO);
         }
         if self.protocol.knows(order) {
             let kind = std::mem::discriminant(&order);
@@ -305,13 +350,27 @@ impl<P: Protocol> Power for Exchange<P> {
                 Err(error) => {
                     let Some(run) = &mut self.run else { return };
                     run.tries += 1;
-                    let hopeless = matches!(error, PowerError::Unfit(_) | PowerError::Range { .. } | PowerError::Fault(_));
-                    if hopeless || run.tries >= pace.tries {
-                        let order = run.order;
+                    let (order, tries) = (run.order, run.tries);
+                    // A part that gives its rail is not given up for one answer.
+                    let sure = matches!(order, Order::Identify) && (!self.on || tries > 1);
+                    let hopeless = match Unfit::of(&error) {
+                        Some(_) => sure,
+                        None => matches!(error, PowerError::Range { .. } | PowerError::Fault(_)),
+                    };
+                    if hopeless || tries >= pace.tries {
                         self.end(now, Event::Failed { order, error });
-                    } else {
+                        continue;
+                    }
+                    self.due = now + pace.retry;
+                    if order == Order::Identify || !self.protocol.may_turn() {
                         (run.step, run.request) = (0, None);
-                        self.due = now + pace.retry;
+                    } else {
+                        (self.run, self.fit, self.again) = (None, Fit::Unknown, Some((order, tries)));
+                        let kind = std::mem::discriminant(&order);
+                        // A newer one takes its place.
+                        if !self.queue.iter().any(|o| std::mem::discriminant(o) == kind) {
+                            self.queue.push_front(order);
+                        }
                     }
                 }
             }

@@ -71,6 +71,10 @@ impl Protocol for Dialect {
         Pace { rest: Duration::from_millis(1), retry: Duration::from_millis(100), tries: 15 }
     }
 
+    fn may_turn(&self) -> bool {
+        true
+    }
+
     fn knows(&self, _order: Order) -> bool {
         true
     }
@@ -89,6 +93,8 @@ impl Protocol for Dialect {
             (Order::SetVoltage(_) | Order::Measure, _) => command(GET_VOLTAGE, &[], 1, 0),
             (Order::Enable, _) => command(ENABLE, &[1], 0, 100),
             (Order::Disable, _) => command(ENABLE, &[0], 0, 100),
+            // A heartbeat is not answered: a controller that fell into its boot loader is found by asking first.
+            (Order::Feed, 0) => command(VERSION, &[], 1, 0),
             (Order::Feed, _) => command(HEARTBEAT, &[], 0, 0),
         }
     }
@@ -99,7 +105,11 @@ impl Protocol for Dialect {
             (Order::Identify, [VERSION_KNOWN]) => {
                 Ok(Heard::End(Event::Identified(format!("PIC16F1704, version 0x{VERSION_KNOWN:02x}"))))
             }
-            (Order::Identify, [BOOT_LOADER]) => Err(PowerError::Unfit(format!("its boot loader answers (0x{BOOT_LOADER:02x})"))),
+            (Order::Feed, [VERSION_KNOWN]) => Ok(Heard::Step(1)),
+            (Order::Identify | Order::Feed, [BOOT_LOADER]) => {
+                Err(PowerError::BootLoader(format!("it answers 0x{BOOT_LOADER:02x}")))
+            }
+            (Order::Feed, [_]) => Err(PowerError::Answer(b.to_vec())),
             // A bus that nothing drives reads as ones.
             (Order::Identify, [0xff]) => Err(PowerError::Answer(b.to_vec())),
             (Order::Identify, [version]) => {
@@ -136,12 +146,12 @@ mod tests {
 
     #[test]
     fn orders_are_single_bytes_behind_a_flush_and_a_version() {
-        let mut line = Line::answering(&[&[0x03], &[126], &[126]]);
+        let mut line = Line::answering(&[&[0x03], &[126], &[0x03], &[126]]);
         let orders = [Order::SetVoltage(Volt(8.7)), Order::Enable, Order::Feed, Order::Measure, Order::Identify];
         let (events, _) = run(&mut Pic16::new(0x55), &mut line, &orders[..4]);
         assert!(line.written.iter().all(|b| b.len() == 1), "one byte a write");
         let rest = [&[0x55, 0xaa, 0x17][..], &[0x55, 0xaa, 0x10, 126], &[0x55, 0xaa, 0x18], &[0x55, 0xaa, 0x15, 1]].concat();
-        let rest = [&rest[..], &[0x55, 0xaa, 0x16], &[0x55, 0xaa, 0x18]].concat();
+        let rest = [&rest[..], &[0x55, 0xaa, 0x17], &[0x55, 0xaa, 0x16], &[0x55, 0xaa, 0x18]].concat();
         assert_eq!(line.written.concat(), [&FLUSH[..], &rest].concat());
         assert!(
             matches!(&events[..], [Event::Identified(_), Event::Done(_), Event::Done(Order::Enable), Event::Done(Order::Feed),
@@ -172,14 +182,15 @@ mod tests {
             let mut line = Line::answering(&[&[answer]]);
             let (events, _) = run(&mut Pic16::new(0x55), &mut line, &[Order::SetVoltage(Volt(8.7)), Order::Enable]);
             assert_eq!(line.written.len(), 16 + 3, "{answer:02x}");
-            assert!(events.iter().all(|e| matches!(e, Event::Failed { error: PowerError::Unfit(_), .. })), "{events:?}");
+            let refused = |e: &Event| matches!(e, Event::Failed { error: PowerError::Unfit(_) | PowerError::BootLoader(_), .. });
+            assert!(events.iter().all(refused), "{events:?}");
         }
     }
 
     #[test]
     fn a_voltage_that_is_not_kept_fails_behind_its_tries() {
-        let mut answers: Vec<&[u8]> = vec![&[0x03]];
-        answers.extend([&[6u8][..]; 15]);
+        // It says what it is before each try.
+        let answers = [[&[0x03u8][..], &[6]]; 15].concat();
         let mut line = Line::answering(&answers);
         let (events, _) = run(&mut Pic16::new(0x55), &mut line, &[Order::SetVoltage(Volt(8.7))]);
         assert!(matches!(events.last(), Some(Event::Failed { error: PowerError::Answer(_), .. })), "{events:?}");

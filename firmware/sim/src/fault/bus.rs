@@ -3,37 +3,24 @@
 //! A part that does not answer at all is the machine's own (`World::silence`), and what a sensor feels is `feigned`'s.
 
 use hwdrivers::bus::{BusError, I2c, Message};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
-/// What each byte of an answer that nobody understands is changed by: never an answer of a known dialect, nor an empty bus.
-const BABBLE: u8 = 0x5a;
 
 /// The bus's harm, which the bus and whoever harms it share.
 #[derive(Debug, Default)]
 pub struct BusHarm {
-    babbling: BTreeSet<u8>,
     /// Parts that answer at another part's address, beside it.
     moved: BTreeMap<u8, u8>,
 }
 
 impl BusHarm {
-    /// Makes the part at an address answer in words that nobody knows, or heals it.
-    pub fn babble(&mut self, address: u8, on: bool) {
-        if on {
-            self.babbling.insert(address);
-        } else {
-            self.babbling.remove(&address);
-        }
-    }
-
     /// Straps parts to the addresses of others: each pair is its own address and the other's. An empty list heals.
     pub fn strap(&mut self, moved: impl IntoIterator<Item = (u8, u8)>) {
         self.moved = moved.into_iter().collect();
     }
 
     fn is_whole(&self) -> bool {
-        self.babbling.is_empty() && self.moved.is_empty()
+        self.moved.is_empty()
     }
 }
 
@@ -74,13 +61,6 @@ impl I2c for Harmed {
         self.bus.transfer(address, messages)?;
         for twin in twins {
             self.answer_with(twin, messages)?;
-        }
-        if harm.babbling.contains(&address) {
-            for m in messages {
-                if let Message::Read(buffer) = m {
-                    buffer.iter_mut().for_each(|b| *b ^= BABBLE);
-                }
-            }
         }
         Ok(())
     }
@@ -139,16 +119,13 @@ mod tests {
     }
 
     #[test]
-    fn twins_answer_at_once_and_babble_is_understood_by_nobody() {
+    fn twins_answer_at_once() {
         let (mut bus, harm) = wrap(Box::new(Two));
         assert_eq!((read(&mut *bus, 0x20).ok(), read(&mut *bus, 0x21).ok()), (Some(0x3c), Some(0x0f)));
         held(&harm).strap([(0x21, 0x20)]);
         assert_eq!(read(&mut *bus, 0x20).ok(), Some(0x0c));
         assert!(matches!(read(&mut *bus, 0x21), Err(BusError::Nack(0x21))));
         held(&harm).strap([]);
-        held(&harm).babble(0x20, true);
-        assert_eq!((read(&mut *bus, 0x20).ok(), read(&mut *bus, 0x21).ok()), (Some(0x3c ^ BABBLE), Some(0x0f)));
-        held(&harm).babble(0x20, false);
         assert_eq!(read(&mut *bus, 0x20).ok(), Some(0x3c));
     }
 }

@@ -62,6 +62,8 @@ pub struct Kind {
     pub shows: &'static [FaultCode],
     /// What may still be shown while all chains hash again, as the firmware judges it over minutes. It must end all the same.
     pub fades: &'static [FaultCode],
+    /// Whether the chains that it hits must be off once it was named.
+    pub off: bool,
 }
 
 const fn seconds(s: u64) -> Duration {
@@ -81,6 +83,7 @@ const ROW: Kind = Kind {
     latches: false,
     shows: &[],
     fades: &[],
+    off: false,
 };
 
 /// A part of the control bus that fails cuts the power of a board or of all.
@@ -142,6 +145,22 @@ pub const KINDS: &[Kind] = &[
         fades: &[FaultCode::ChainSlow],
         ..ROW
     },
+    // One voltage domain of a board has failed: its chips and those behind it are out of reach. Where that is the first one the chain is
+    // silent. Repaired on the table, as a cut is.
+    Kind {
+        name: "dead-domain",
+        harm: Harm::DeadDomain,
+        length: named(400, 20),
+        shows: &[
+            FaultCode::ChainShort,
+            FaultCode::ChainSlow,
+            FaultCode::ChainSilent,
+            FaultCode::ChainMissing,
+            FaultCode::SensorLost,
+        ],
+        fades: &[FaultCode::ChainSlow],
+        ..ROW
+    },
     Kind { name: "silent-chain", harm: Harm::Line(Damage::Silent), shows: LINE, ..ROW },
     Kind {
         name: "garbage-frames",
@@ -169,6 +188,28 @@ pub const KINDS: &[Kind] = &[
         ..ROW
     },
     Kind { name: "pic-silent", harm: Harm::RegulatorSilent, recovery: Recovery::Power, shows: &[FaultCode::RailFailed], ..ROW },
+    // The controller resets while its board hashes and comes back in its boot loader, which takes what starts or feeds a rail for what it
+    // likes. A host cannot know before it asks, or hears no answer to its heartbeat; from then on any word but a question is a violation
+    // (`watch`). The others go on. Repaired on the table.
+    Kind {
+        name: "pic-bootloader",
+        harm: Harm::BootLoader,
+        recovery: Recovery::Power,
+        shows: &[FaultCode::BoardUnknown, FaultCode::RailFailed],
+        off: true,
+        ..ROW
+    },
+    // A board of another product is put in. Its data tell it, where the maker's name of the right board is known; neither they nor its
+    // controller may be written to (`watch`).
+    Kind {
+        name: "foreign-eeprom",
+        harm: Harm::ForeignEeprom,
+        recovery: Recovery::Power,
+        shows: &[FaultCode::BoardUnknown],
+        off: true,
+        ..ROW
+    },
+    // Once its answers are no words that anybody knows, it may be asked, in whatever dialect, and told nothing (`watch`).
     Kind {
         name: "supply-dialect",
         harm: Harm::SupplyBabble,

@@ -3,9 +3,11 @@
 //! By the wrappers of the buses (`bus`, `line`), by what parts feel (`feigned`), and by the machine's own ways to be broken.
 
 use super::Harms;
+use super::by_hand::ON_THE_TABLE;
 use super::feigned::Felt;
 use super::line::Damage;
 use super::luck::Luck;
+use crate::fitted::image_of;
 use crate::machine::{World, lock};
 use crate::simulation::Simulation;
 use model::{Celsius, Hashboard, Product, RegulatorPart};
@@ -16,6 +18,8 @@ use std::sync::Mutex;
 pub const ROOM: Celsius = Celsius(25.0);
 /// A room that no fan and no lower clock can save.
 pub const FURNACE: Celsius = Celsius(115.0);
+/// What the names begin with that a maker writes into EEPROMs.
+const MAKERS_NAMES: &str = "BHB";
 /// Of a thousand nonces so many are wrong: three times what makes a fault.
 const WRONG_PERMILLE: u16 = 160;
 
@@ -38,12 +42,18 @@ pub enum Harm {
     TachNoise,
     /// A chain ends behind some chip.
     ChainCut,
+    /// A voltage domain of a chain is dead.
+    DeadDomain,
     /// A chain's line is damaged.
     Line(Damage),
     /// A chain's chips compute wrongly now and then.
     WrongNonces,
     /// A board's regulator does not answer.
     RegulatorSilent,
+    /// A board's controller resets, and its boot loader runs.
+    BootLoader,
+    /// A board is taken out, and one of another product put in.
+    ForeignEeprom,
     /// The supply answers in words that nobody knows.
     SupplyBabble,
     /// The supply gives too little.
@@ -76,6 +86,8 @@ pub struct Aim {
     addresses: Vec<u8>,
     moved: Vec<(u8, u8)>,
     felt: Option<Felt>,
+    /// The maker's name of another board.
+    name: &'static str,
     seed: u64,
 }
 
@@ -156,6 +168,26 @@ impl Harm {
                 let number = luck.below(chips / 2);
                 (chips > 1).then_some(Aim { place: format!("chain {chain} behind chip {number}"), number, ..of_chain })?
             }
+            Harm::DeadDomain => {
+                // In the first half, as for a cut. A chain of one domain is silent.
+                let domains = usize::from(product.hashboards[chain].chain.domains);
+                let number = luck.below(domains.div_ceil(2));
+                Aim { place: format!("chain {chain} domain {number}"), number, ..of_chain }
+            }
+            Harm::BootLoader => {
+                let loads = |r: &RegulatorPart| matches!(r, RegulatorPart::Dspic { .. } | RegulatorPart::Pic16 { .. });
+                let address = Some(product.hashboards[chain].regulator).filter(loads)?.address()?;
+                Aim { place: format!("controller of chain {chain}"), addresses: vec![address], ..of_chain }
+            }
+            Harm::ForeignEeprom => {
+                let (data, named) = (&product.hashboards[chain], |n: &&str| n.starts_with(MAKERS_NAMES));
+                // Who does not know what the maker calls the right board cannot know another one by its name.
+                data.eeprom.filter(|_| named(&data.name))?;
+                let all = board::PRODUCTS.iter().flat_map(|p| p.hashboards).map(|b| b.name);
+                let others: BTreeSet<&str> = all.filter(|n| named(n) && *n != data.name).collect();
+                let name = luck.pick(&others.into_iter().collect::<Vec<_>>())?;
+                Aim { place: format!("chain {chain}, a {name}"), name, ..of_chain }
+            }
             Harm::Line(_) | Harm::WrongNonces | Harm::HotUnplug => of_chain,
             Harm::RegulatorSilent => {
                 // A DS4432U is told its code once and never asked again: that it fell silent cannot be known, and changes nothing.
@@ -202,7 +234,6 @@ impl Harm {
         match self {
             // The buses' harm is taken before the world on every transfer, so never while the world is held.
             Harm::Line(damage) => return harms.line(aim.chain, on.then_some(damage)),
-            Harm::SupplyBabble => return aim.addresses.iter().for_each(|a| harms.bus().babble(*a, on)),
             Harm::Twins => return harms.bus().strap(aim.moved.iter().copied().filter(|_| on)),
             _ => {}
         }
@@ -223,6 +254,15 @@ impl Harm {
                 let left = if on { aim.number } else { whole };
                 world.cut_chain(aim.chain, u8::try_from(left).unwrap_or(u8::MAX));
             }
+            Harm::DeadDomain => world.kill_domain(aim.chain, u8::try_from(aim.number).unwrap_or(u8::MAX), on),
+            // The board that is put back has a healthy one.
+            Harm::BootLoader if on => world.fall_into_loader(aim.chain),
+            Harm::ForeignEeprom if on => {
+                world.set_eeprom(aim.chain, Some(&image_of(aim.name)));
+                world.pull_for(aim.chain, ON_THE_TABLE);
+            }
+            Harm::ForeignEeprom => world.set_eeprom(aim.chain, None),
+            Harm::SupplyBabble => world.babble(on),
             Harm::WrongNonces => {
                 let permille = if on { WRONG_PERMILLE } else { 0 };
                 world.chain(aim.chain).into_iter().for_each(|(c, now)| c.set_wrong(now, permille));
@@ -233,14 +273,14 @@ impl Harm {
             Harm::Ambient(air) => world.set_ambient(if on { air } else { ROOM }),
             // In virtual time its course is the scenario's.
             Harm::Trips => world.set_ambient(if on { FURNACE } else { ROOM }),
-            Harm::Line(_) | Harm::SupplyBabble | Harm::Twins | Harm::PoolDrop | Harm::PoolSilence | Harm::ClockJump(_) => {}
+            Harm::Line(_) | Harm::BootLoader | Harm::Twins | Harm::PoolDrop | Harm::PoolSilence | Harm::ClockJump(_) => {}
         }
     }
 
     /// Whether the repair is made on a table: the board is pulled for it and put back.
     #[must_use]
     pub fn repaired_on_the_table(self) -> bool {
-        matches!(self, Harm::ChainCut)
+        matches!(self, Harm::ChainCut | Harm::DeadDomain | Harm::BootLoader | Harm::ForeignEeprom)
     }
 
     /// Which chain's board is meant.

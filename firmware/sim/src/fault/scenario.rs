@@ -205,7 +205,14 @@ impl Run<'_> {
             }
             Length::Named { within, lasts } => {
                 let named = self.until(within, |r| r.names(kind));
-                self.pass(lasts);
+                self.pass(lasts.min(SETTLE));
+                let left = lasts.saturating_sub(SETTLE);
+                let runs = |r: &Self| aim.touched.iter().any(|c| r.runs(*c));
+                if !kind.off {
+                    self.pass(left);
+                } else if self.until(left, runs) {
+                    self.violate(&format!("{} ({}): its board is not off", kind.name, aim.place));
+                }
                 named
             }
         };
@@ -218,6 +225,12 @@ impl Run<'_> {
             kind.harm.set(aim, self.sim, false);
         }
         named
+    }
+
+    /// Whether a chain has power and a clock.
+    fn runs(&self, chain: usize) -> bool {
+        let world = lock(self.sim.world());
+        world.rail(chain).is_some_and(|v| v.0 > 0.0) && world.clock(chain).is_some_and(|c| c.0 > 0.0)
     }
 
     /// Three trips, each from hashing. The last one leaves it cool.

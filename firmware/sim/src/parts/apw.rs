@@ -2,7 +2,7 @@
 //! asserted, sags with its mains, and cuts the output when an armed watchdog is not fed. Not here: calibration, which hosts must
 //! never write; that one tried is kept for tests to see.
 
-use super::Target;
+use super::{Target, Turned};
 use model::{Time, Volt};
 use std::time::Duration;
 
@@ -16,6 +16,10 @@ const MAINS_LEAST: Volt = Volt(190.0);
 const FRAME_LIMIT: u8 = 16;
 /// What reads as nothing.
 const IDLE: u8 = 0xff;
+/// What each byte of an answer that nobody understands is changed by: never an answer of a known dialect, nor an empty bus.
+const BABBLE: u8 = 0x5a;
+/// Commands that only ask, in every dialect.
+const QUESTIONS: [u8; 3] = [0x01, 0x02, 0x03];
 
 /// How it speaks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -62,6 +66,11 @@ pub struct Apw {
     pub broken: Broken,
     /// How often somebody sent a command that writes calibration.
     pub calibrations: u32,
+    /// How often somebody sent any command but a question, in any dialect, although it answers in words that nobody knows.
+    pub trespasses: u32,
+    babbling: Option<Turned>,
+    /// The bytes that came last, in whatever dialect.
+    overheard: [u8; 4],
     pointer: u8,
     pending: Vec<u8>,
     set_point: u8,
@@ -89,6 +98,9 @@ impl Apw {
             mains: Volt(230.0),
             broken: Broken::Not,
             calibrations: 0,
+            trespasses: 0,
+            babbling: None,
+            overheard: [0; 4],
             pointer: 0,
             pending: Vec::new(),
             // The lowest output is what it starts with.
@@ -97,6 +109,22 @@ impl Apw {
             echo: IDLE,
             reply: Vec::new(),
             reply_at: Time::ZERO,
+        }
+    }
+
+    /// Lets it answer in words that nobody knows from now on, or speak as before. It works as before meanwhile.
+    pub fn babble(&mut self, now: Time, on: bool) {
+        self.babbling = on.then(|| Turned::at(now));
+    }
+
+    /// Looks for a command in what hosts say, in whatever dialect: each byte comes alone, or behind a register.
+    fn overhear(&mut self, byte: u8) {
+        self.overheard.rotate_left(1);
+        self.overheard[3] = byte;
+        // Contact is rare: a host knows nothing before it reads.
+        let known = self.babbling.is_some_and(|t| t.is_known(Time::ZERO, Duration::MAX));
+        if let ([0x55, 0xaa, _, command], true) = (self.overheard, known) {
+            self.trespasses += u32::from(!QUESTIONS.contains(&command));
         }
     }
 
@@ -203,6 +231,7 @@ fn limits(kind: u8) -> (u8, u8) {
 
 impl Target for Apw {
     fn write(&mut self, now: Time, bytes: &[u8]) {
+        bytes.last().into_iter().for_each(|b| self.overhear(*b));
         let bytes = match (self.register(), bytes) {
             (Some(register), [pointer, rest @ ..]) => {
                 self.pointer = *pointer;
@@ -224,16 +253,19 @@ impl Target for Apw {
 
     fn read(&mut self, now: Time, buffer: &mut [u8]) {
         let ready = now >= self.reply_at && !self.reply.is_empty();
+        self.babbling.iter_mut().for_each(Turned::read);
+        let changed = if self.babbling.is_some() { BABBLE } else { 0 };
         for b in buffer {
-            *b = match (self.dialect, self.register()) {
-                (Dialect::Unknown, _) => 0x42,
-                // The protocol register of a supply that speaks packets.
-                (Dialect::Packets, _) if self.pointer == 0 => 0xf5,
-                (_, Some(register)) if self.pointer != register => 0,
-                (Dialect::ByteSums, _) if self.reply.is_empty() => IDLE,
-                _ if ready && !self.reply.is_empty() => self.reply.remove(0),
-                _ => self.echo,
-            };
+            *b = changed
+                ^ match (self.dialect, self.register()) {
+                    (Dialect::Unknown, _) => 0x42,
+                    // The protocol register of a supply that speaks packets.
+                    (Dialect::Packets, _) if self.pointer == 0 => 0xf5,
+                    (_, Some(register)) if self.pointer != register => 0,
+                    (Dialect::ByteSums, _) if self.reply.is_empty() => IDLE,
+                    _ if ready && !self.reply.is_empty() => self.reply.remove(0),
+                    _ => self.echo,
+                };
         }
     }
 }
@@ -284,6 +316,30 @@ mod tests {
         a.mains = Volt(230.0);
         a.enabled = false;
         assert_eq!(a.output(Time::ZERO), Volt(0.0));
+    }
+
+    #[test]
+    fn who_has_read_nonsense_of_it_may_ask_and_nothing_more() {
+        let set = [0x55, 0xaa, 6, 0x83, 152, 0, 0x21, 1];
+        for dialect in [Dialect::Packets, Dialect::ByteSums, Dialect::Echoes] {
+            let mut a = Apw { dialect, ..Apw::default() };
+            let say = |a: &mut Apw, bytes: &[u8]| {
+                bytes.iter().for_each(|b| a.write(Time::ZERO, &[0x11, *b][1 - usize::from(dialect == Dialect::Packets)..]))
+            };
+            a.babble(Time::ZERO, true);
+            say(&mut a, &set);
+            assert_eq!(a.trespasses, 0, "nothing was read yet");
+            let mut b = [0; 8];
+            a.read(Time::from_secs(1), &mut b);
+            assert_ne!(b[..2], [0x55, 0xaa]);
+            say(&mut a, &[0x55, 0xaa, 4, 2, 6, 0]);
+            assert_eq!(a.trespasses, 0, "a question");
+            say(&mut a, &[0x55, 0xaa, 3, 0x81, 1, 0x85]);
+            assert_eq!(a.trespasses, 1, "{dialect:?}: in another dialect");
+            a.babble(Time::ZERO, false);
+            say(&mut a, &set);
+            assert_eq!(a.trespasses, 1);
+        }
     }
 
     #[test]

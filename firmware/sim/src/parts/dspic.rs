@@ -2,7 +2,7 @@
 //! rail and cuts it when the host's heartbeat stops. Not here: what its boot loader and its flash take; that somebody wrote to
 //! a boot loader is kept for tests to see.
 
-use super::{Packets, Target, sum};
+use super::{Packets, Target, Turned, sum};
 use model::{Ampere, DspicFraming, Time, Volt};
 use std::time::Duration;
 
@@ -15,6 +15,8 @@ pub const BOOT_LOADER: u8 = 0x86;
 /// When an answer is ready; until then reads give zeros. Hosts wait longer.
 const READY: Duration = Duration::from_millis(5);
 const READY_SLOW: Duration = Duration::from_millis(50);
+/// A host asks so often what it is, at least: each heartbeat of two seconds does, or is answered. It looks at boards each second.
+const ASKED: Duration = Duration::from_secs(3);
 
 /// The simulated controller.
 #[derive(Debug)]
@@ -31,8 +33,11 @@ pub struct Dspic {
     pub fault: bool,
     /// What its rail is at and gives, for its registers.
     pub seen: (Volt, Ampere),
-    /// Commands beside the version that a boot loader was sent, and resets.
+    /// Commands beside the version that a boot loader or the controller of a strange board was sent, and resets.
     pub trespasses: u32,
+    /// Since when it sits on a board that does not belong here, and may be told nothing.
+    pub strange: Option<Time>,
+    turned: Turned,
     packets: Packets,
     short: Vec<u8>,
     pointer: u8,
@@ -62,6 +67,8 @@ impl Dspic {
             fault: false,
             seen: (Volt(0.0), Ampere(0.0)),
             trespasses: 0,
+            strange: None,
+            turned: Turned::default(),
             packets: Packets::default(),
             short: Vec::new(),
             pointer: 0,
@@ -71,6 +78,17 @@ impl Dspic {
             reply: Vec::new(),
             reply_at: Time::ZERO,
         }
+    }
+
+    /// It resets, and its boot loader runs from now on.
+    pub fn fall_into_loader(&mut self, now: Time) {
+        *self = Dspic { version: BOOT_LOADER, turned: Turned::at(now), strange: self.strange, ..Dspic::new(self.framing) };
+    }
+
+    /// Whether a host must know that it may not be told anything.
+    fn is_closed(&self, now: Time) -> bool {
+        let strange = self.strange.is_some_and(|since| now.since(since) > ASKED);
+        strange || (self.version == BOOT_LOADER && self.turned.is_known(now, ASKED))
     }
 
     /// The board's rail, given what the supply feeds it.
@@ -92,9 +110,11 @@ impl Dspic {
     }
 
     fn obey(&mut self, now: Time, command: u8, data: &[u8]) {
-        if self.version == BOOT_LOADER && command != 0x17 {
-            self.trespasses += 1;
-            return;
+        if command != 0x17 {
+            self.trespasses += u32::from(self.is_closed(now));
+            if self.version == BOOT_LOADER {
+                return;
+            }
         }
         let framed = |data: &[u8]| {
             let s = (sum(command, data) + u16::from(self.wrong_sums)).to_be_bytes();
@@ -147,8 +167,9 @@ impl Dspic {
 
     /// A write of the register style.
     fn tell_register(&mut self, now: Time, register: u8, value: u8) {
+        self.trespasses += u32::from(self.is_closed(now));
         match (register, value) {
-            _ if self.version == BOOT_LOADER => self.trespasses += 1,
+            _ if self.version == BOOT_LOADER => {}
             (9, 0) => self.switch(now, false),
             (9, 1) => self.switch(now, true),
             (9, 2) => self.feed(now),
@@ -191,6 +212,7 @@ impl Target for Dspic {
     }
 
     fn read(&mut self, now: Time, buffer: &mut [u8]) {
+        self.turned.read();
         for (i, b) in (0u8..).zip(buffer) {
             *b = match self.framing {
                 DspicFraming::Registers if self.mute => 0xff,
@@ -264,6 +286,29 @@ mod tests {
         assert_eq!(d.rail(Time::from_secs(11), Volt(15.0)), Volt(0.0));
         (d.version, d.trespasses) = (BOOT_LOADER, 0);
         d.write(Time::ZERO, &[9, 1]);
+        assert_eq!(d.trespasses, 1);
+    }
+
+    #[test]
+    fn a_host_that_could_know_of_the_boot_loader_must_not_write_to_it() {
+        let (mut d, beat) = (Dspic::default(), [0x55, 0xaa, 4, 0x16, 0, 0x1a]);
+        tell(&mut d, Time::ZERO, &[0x55, 0xaa, 5, 0x15, 1, 0, 0x1b]);
+        d.fall_into_loader(Time::from_secs(1));
+        assert_eq!(d.rail(Time::from_secs(1), Volt(13.2)), Volt(0.0), "nothing holds its rail");
+        tell(&mut d, Time::from_secs(2), &beat);
+        assert_eq!(d.trespasses, 0, "nobody has asked yet");
+        d.read(Time::from_secs(2), &mut [0; 6]);
+        tell(&mut d, Time::from_secs(2), &[0x55, 0xaa, 4, 0x17, 0, 0x1b]);
+        assert_eq!(d.trespasses, 0, "to ask is allowed");
+        tell(&mut d, Time::from_secs(3), &beat);
+        assert_eq!(d.trespasses, 1);
+        d.fall_into_loader(Time::from_secs(10));
+        tell(&mut d, Time::from_secs(14), &beat);
+        assert_eq!(d.trespasses, 1, "and who does not ask is no better off");
+        let mut d = Dspic { strange: Some(Time::ZERO), ..Dspic::default() };
+        tell(&mut d, Time::from_secs(3), &beat);
+        assert_eq!(d.trespasses, 0, "boards are looked at each second");
+        tell(&mut d, Time::from_secs(4), &beat);
         assert_eq!(d.trespasses, 1);
     }
 }

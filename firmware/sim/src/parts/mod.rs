@@ -21,6 +21,7 @@ pub mod vid;
 
 use model::Time;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 /// What every part on the bus can do.
 pub trait Target: Send {
@@ -37,6 +38,31 @@ impl<T: Target> Target for Arc<Mutex<T>> {
     }
     fn read(&mut self, now: Time, buffer: &mut [u8]) {
         self.lock().unwrap_or_else(PoisonError::into_inner).read(now, buffer);
+    }
+}
+
+/// When a part became something else than its host takes it for, and whether the host has read from it since. Before that nobody can
+/// know.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Turned {
+    at: Option<Time>,
+    read: bool,
+}
+
+impl Turned {
+    /// It became so at this moment.
+    pub(crate) fn at(now: Time) -> Turned {
+        Turned { at: Some(now), read: false }
+    }
+
+    /// The host reads.
+    pub(crate) fn read(&mut self) {
+        self.read = true;
+    }
+
+    /// Whether the host must know: it has read, or had this long to do so. What was so from the start is known.
+    pub(crate) fn is_known(self, now: Time, patience: Duration) -> bool {
+        self.at.is_none_or(|at| self.read || now.since(at) > patience)
     }
 }
 

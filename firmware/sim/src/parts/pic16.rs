@@ -2,7 +2,7 @@
 //! cuts it when the host's heartbeat stops. Its parser does not look for a preamble within a broken one, as on hardware. Not
 //! here: its flash; that somebody tried to write or reset it is kept for tests to see.
 
-use super::Target;
+use super::{Target, Turned};
 use model::{Time, Volt};
 use std::time::Duration;
 
@@ -12,6 +12,10 @@ pub const HEARTBEAT_LIMIT: Duration = Duration::from_secs(10);
 const VERSION: u8 = 0x03;
 /// What the boot loader answers to anything.
 const LOADER_ANSWER: u8 = 0xcc;
+/// A host asks so often what it is, at least: with each heartbeat.
+const ASKED: Duration = Duration::from_secs(3);
+/// What only asks: for the version and the voltage.
+const QUESTIONS: [u8; 2] = [0x17, 0x18];
 /// The supply that it needs.
 const SUPPLY_LEAST: Volt = Volt(11.0);
 
@@ -26,8 +30,9 @@ pub struct Pic16 {
     pub mute: bool,
     /// It forgets what voltage it was told.
     pub forgets: bool,
-    /// Commands that it was sent which write flash, reset it or start its program.
+    /// Commands that it was sent which write flash, reset it or start its program, and any but a question to its boot loader.
     pub trespasses: u32,
+    turned: Turned,
     matched: u8,
     command: u8,
     missing: usize,
@@ -46,6 +51,7 @@ impl Default for Pic16 {
             mute: false,
             forgets: false,
             trespasses: 0,
+            turned: Turned::default(),
             matched: 0,
             command: 0,
             missing: 0,
@@ -60,6 +66,11 @@ impl Default for Pic16 {
 }
 
 impl Pic16 {
+    /// It resets, and its boot loader runs from now on.
+    pub fn fall_into_loader(&mut self, now: Time) {
+        *self = Pic16 { loader: true, turned: Turned::at(now), ..Pic16::default() };
+    }
+
     /// The board's rail, given what the supply feeds it.
     #[must_use]
     pub fn rail(&self, now: Time, supply: Volt) -> Volt {
@@ -71,9 +82,8 @@ impl Pic16 {
 
     fn obey(&mut self, now: Time) {
         self.reply = u8::MAX;
-        if matches!(self.command, 0x01..=0x09) {
-            self.trespasses += 1;
-        }
+        let closed = self.loader && self.turned.is_known(now, ASKED) && !QUESTIONS.contains(&self.command);
+        self.trespasses += u32::from(closed || matches!(self.command, 0x01..=0x09));
         if self.loader {
             self.reply = LOADER_ANSWER;
             return;
@@ -126,6 +136,7 @@ impl Target for Pic16 {
     }
 
     fn read(&mut self, _now: Time, buffer: &mut [u8]) {
+        self.turned.read();
         // Only the first byte of a read is true.
         buffer.fill(u8::MAX);
         if let Some(first) = buffer.first_mut().filter(|_| !self.mute) {
@@ -164,6 +175,19 @@ mod tests {
         tell(&mut p, Time::ZERO, &[0x55, 0xaa, 0x17]);
         p.read(Time::ZERO, &mut b);
         assert_eq!(b, [3]);
+        assert_eq!(p.trespasses, 1);
+    }
+
+    #[test]
+    fn its_boot_loader_may_be_asked_and_nothing_more() {
+        let mut p = Pic16::default();
+        p.fall_into_loader(Time::ZERO);
+        tell(&mut p, Time::from_secs(1), &[0x55, 0xaa, 0x16]);
+        assert_eq!(p.trespasses, 0, "nobody has asked yet");
+        p.read(Time::from_secs(1), &mut [0]);
+        tell(&mut p, Time::from_secs(1), &[0x55, 0xaa, 0x17, 0x55, 0xaa, 0x18]);
+        assert_eq!(p.trespasses, 0);
+        tell(&mut p, Time::from_secs(1), &[0x55, 0xaa, 0x15, 0]);
         assert_eq!(p.trespasses, 1);
     }
 }
