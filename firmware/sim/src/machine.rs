@@ -209,7 +209,9 @@ impl World {
         let of_board = self.spots.iter().filter(|s| s.board == chain);
         let on_bus = of_board.map(|s| self.read_at.get(&s.address).copied().unwrap_or(Time::ZERO));
         let hung = self.boards.get(chain).and_then(|b| b.hung.as_ref()).map(Hung::read_at);
-        on_bus.chain(hung).min()
+        let sensors = self.product.hashboards.get(chain).map_or(&[][..], |b| b.sensors);
+        let chips = sensors.iter().any(|s| s.part == SensorPart::OnChip).then(|| self.boards.get(chain));
+        on_bus.chain(hung).chain(chips.flatten().map(|b| b.chain.felt_at())).min()
     }
 
     /// What the slowest driven fan is told; `None` while the fan controller does not answer.
@@ -227,6 +229,12 @@ impl World {
     #[must_use]
     pub fn power(&self) -> Watt {
         self.boards.iter().fold(Watt(0.0), |sum, b| sum + b.heat.power)
+    }
+
+    /// How many fans turn.
+    #[must_use]
+    pub fn fans_turning(&self) -> usize {
+        self.air.speeds.iter().filter(|s| s.0 > 0.0).count()
     }
 
     /// How fast the fans turn.

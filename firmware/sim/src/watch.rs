@@ -1,7 +1,8 @@
 //! The invariants, looked at from outside at every step of a simulation: in the physics, never in what the firmware believes.
 //!
-//! No chip above its danger limit with power for longer than a second, no order beyond the limits, no reading without full fans,
-//! nothing told to a part that may only be asked, and healthy chains that keep their work while others fail. What is sent to a pool is looked at on the wire (`link`).
+//! No chip above its danger limit with power for longer than a second, no order beyond the limits, no reading without full fans, no
+//! power without enough fans, nothing told to a part that may only be asked, and healthy chains that keep their work while others
+//! fail. What is sent to a pool is looked at on the wire (`link`).
 
 use crate::machine::World;
 use model::{Celsius, Limits, Megahertz, Percent, Time};
@@ -13,6 +14,12 @@ const DANGER_LIMIT: Duration = Duration::from_secs(1);
 const UNREAD_FANS: Duration = Duration::from_secs(10);
 /// The regulator has 5 s to say that it is off, then the supply is cut.
 const CUT_LIMIT: Duration = Duration::from_secs(10);
+/// A board whose chips measure themselves starts blind, at its lowest clock under full fans: half a minute to count and set up its
+/// chips, and half a minute for their first word.
+const BLIND_LIMIT: Duration = Duration::from_secs(60);
+/// Power stays for so long where fewer fans turn than must: fans are read each 2 s and judged after 5, may be short for 30, and the
+/// regulator has its time to say that it is off.
+const FANS_LIMIT: Duration = Duration::from_secs(50);
 /// What a duty of 100 % may lack: the controller has 255 steps.
 const FULL_DUTY: Percent = Percent(99.5);
 /// Violations that are kept; the first ones tell the story.
@@ -60,6 +67,8 @@ struct Seen {
 pub struct Watch {
     limits: Limits,
     chains: Vec<Seen>,
+    /// Since when fewer fans turn than must.
+    short_since: Option<Time>,
     hottest: Celsius,
     work: Work,
     /// What was told to parts that may only be asked, at the last look.
@@ -74,7 +83,7 @@ impl Watch {
     pub fn new(limits: Limits, chains: usize) -> Watch {
         let chains = vec![Seen::default(); chains];
         let (hottest, work, violations) = (Celsius(0.0), Work::default(), Vec::new());
-        Watch { limits, chains, hottest, work, trespasses: 0, looked_at: Time::ZERO, violations }
+        Watch { limits, chains, short_since: None, hottest, work, trespasses: 0, looked_at: Time::ZERO, violations }
     }
 
     /// Notes what must never be.
@@ -119,10 +128,14 @@ impl Watch {
             self.trespasses = trespasses;
             self.violate(now, &format!("part {address:#04x} was told what it must not be told"));
         }
+        self.short_since = match world.fans_turning() < usize::from(self.limits.fans_min) {
+            true => self.short_since.or(Some(now)),
+            false => None,
+        };
         for chain in 0..self.chains.len() {
             self.look_at_heat(now, chain, world);
             self.look_at_orders(now, chain, world);
-            self.look_at_readings(now, chain, world);
+            self.look_at_proof(now, chain, world);
             self.look_at_work(chain, world, if offered { passed } else { 0.0 });
         }
     }
@@ -150,25 +163,29 @@ impl Watch {
         }
     }
 
-    fn look_at_readings(&mut self, now: Time, chain: usize, world: &World) {
+    fn look_at_proof(&mut self, now: Time, chain: usize, world: &World) {
         // A board that nothing else can switch off is off when its chips are held in reset.
         let clock = world.clock(chain).unwrap_or(Megahertz(0.0));
         let held = world.is_unswitched(chain) && clock.0 <= 0.0;
-        // Chips that measure themselves tell nothing before they are set up; until then they idle at their lowest clock.
-        let mute = world.is_self_measured(chain) && clock <= self.limits.clock_min;
-        if held || mute || world.rail(chain).is_none_or(|v| v.0 <= 0.0) {
+        if held || world.rail(chain).is_none_or(|v| v.0 <= 0.0) {
             self.chains[chain].powered_since = None;
             return;
         }
         // A board that was just given power was not to be read before.
         let since = *self.chains[chain].powered_since.get_or_insert(now);
+        if self.short_since.is_some_and(|t| now.since(t) > FANS_LIMIT && now.since(since) > CUT_LIMIT) {
+            self.violate(now, &format!("chain {chain} has power and {} fans turn", world.fans_turning()));
+        }
         let read = world.unread_since(chain).unwrap_or(now);
-        // Chips that measure themselves could not be read while they were off.
-        let unread = now.since(if world.is_self_measured(chain) { read.max(since) } else { read });
+        // Chips that measure themselves could not be read while they were off, nor before they are set up at their lowest clock.
+        let own = world.is_self_measured(chain);
+        let unread = now.since(if own { read.max(since) } else { read });
         if unread > UNREAD_FANS && now.since(since) > UNREAD_FANS && world.duty().is_some_and(|d| d < FULL_DUTY) {
             self.violate(now, &format!("chain {chain} has a temperature {unread:.0?} old and the fans are not full"));
         }
-        if unread > self.limits.reading_age_max * 3 + CUT_LIMIT {
+        let blind = own && read < since && clock <= self.limits.clock_min;
+        let limit = self.limits.reading_age_max * 3 + CUT_LIMIT;
+        if unread > if blind { limit.max(BLIND_LIMIT) } else { limit } {
             self.violate(now, &format!("chain {chain} has a temperature {unread:.0?} old and power"));
         }
     }

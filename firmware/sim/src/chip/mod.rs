@@ -129,6 +129,8 @@ pub struct SimChain {
     output: VecDeque<(Time, u8, Baud)>,
     faults: Faults,
     hung: Vec<Hung>,
+    /// When a thermometer was read last.
+    felt_at: Time,
     /// Dice of the line.
     dice: u64,
 }
@@ -170,6 +172,7 @@ impl SimChain {
             output: VecDeque::new(),
             faults: Faults::default(),
             hung: Vec::new(),
+            felt_at: Time::ZERO,
             dice: seed,
         };
         chain.reset();

@@ -54,6 +54,12 @@ impl SimChain {
         self.hung.push(Hung { chip, address, part });
     }
 
+    /// When one of its chips' thermometers was read last.
+    #[must_use]
+    pub fn felt_at(&self) -> Time {
+        self.felt_at
+    }
+
     /// What a register of a chip reads as.
     pub(super) fn value(&mut self, index: usize, register: u8) -> u32 {
         let (f, chip) = (self.facts, &self.chips[index]);
@@ -73,6 +79,7 @@ impl SimChain {
         let chip = &self.chips[index];
         match (register, f.converter) {
             (r::HEAT, _) if f.thermometer && chip.senses.thermometer == THERMOMETER_ON.len() => {
+                self.felt_at = self.now;
                 let code = ((self.bodies[index].heat.0 - DEGREES_AT_0) / DEGREES_PER_CODE).round();
                 1 << 31 | code.clamp(0.0, 65_535.0) as u32
             }

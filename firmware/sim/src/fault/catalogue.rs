@@ -113,9 +113,11 @@ pub const KINDS: &[Kind] = &[
         shows: &[FaultCode::SensorAbsurd],
         ..ROW
     },
+    // Longer than power may last without it.
     Kind {
         name: "fan-stall",
         harm: Harm::FanStall { all: false },
+        length: named(60, 75),
         recovery: Recovery::Power,
         shows: &[FaultCode::FanFailed],
         ..ROW
@@ -123,6 +125,7 @@ pub const KINDS: &[Kind] = &[
     Kind {
         name: "fan-stall-all",
         harm: Harm::FanStall { all: true },
+        length: named(60, 75),
         recovery: Recovery::Power,
         shows: &[FaultCode::FanFailed],
         ..ROW
