@@ -46,6 +46,8 @@ const ATTEMPTS: u32 = 3;
 const REST_FIRST: Duration = Duration::from_secs(2);
 /// Looks at the plug that must agree before a board counts as pulled: a second each.
 const PLUG_LOOKS: u32 = 3;
+/// A regulator that refuses while its board's plug was seen open is given these looks before the supply is cut for it.
+const PLUG_PATIENCE: Duration = Duration::from_millis(2500);
 /// A regulator that measures this part more than the highest rail does not hold it: more than its own error.
 const RAIL_OVER: f64 = 1.03;
 /// A chain that was given up is tried again this often: with a start of 20 s, a mended wire is hashed on within a minute.
@@ -402,7 +404,13 @@ impl Chain {
                 }
                 faults.raise(FaultCode::RailFailed, &self.place, &why);
                 self.raised = Some(FaultCode::RailFailed);
-                self.off_refused = true;
+                if self.pulled > 0 {
+                    // It is being pulled, as it seems: what is not there cannot obey, and costs the others nothing.
+                    let by = now + PLUG_PATIENCE;
+                    self.off_by = Some(self.off_by.map_or(by, |t| t.min(by)));
+                } else {
+                    self.off_refused = true;
+                }
             }
             (Ok(Some(v)), _) if self.is_on() && !(0.0..=self.limits.rail_max.0).contains(&v.0) => {
                 self.rail = Some(self.limits.rail_max);
@@ -432,7 +440,7 @@ impl Chain {
         if self.off_by.is_some_and(|t| now >= t) {
             self.off_refused = true;
         }
-        if self.off_refused && !self.is_plugged() {
+        if (self.off_refused || self.off_by.is_some()) && !self.is_plugged() {
             self.supply_is_off();
         }
         if !self.switched {

@@ -201,6 +201,21 @@ fn a_regulator_that_lies_or_refuses_is_seen() {
     b.tick(ms(12_000));
     assert!(b.c.needs_cut(true, false));
 
+    // One whose plug was seen open is given time to turn out as pulled.
+    for (pulled, cut) in [(true, false), (false, true)] {
+        let mut b = Bench::to_hashing();
+        b.c.plug(false, &mut b.faults);
+        assert_eq!(b.rail(ms(7000), Err("no answer".to_owned())), off());
+        b.rail(ms(7100), Err("no answer".to_owned()));
+        assert!(!b.c.needs_cut(true, false));
+        b.clock = None;
+        for at in [8000, 9000, 9700] {
+            b.c.plug(!pulled, &mut b.faults);
+            b.tick(ms(at));
+        }
+        assert_eq!(b.c.needs_cut(true, false), cut, "pulled: {pulled}");
+    }
+
     // It never was on: the other chains are left alone, unless this one is too hot.
     let mut b = Bench::new();
     b.tick(ms(0));

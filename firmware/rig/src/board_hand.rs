@@ -301,6 +301,14 @@ impl Hand for BoardHand {
         for (chain, board) in (0u8..).map(ChainId).zip(&mut self.boards) {
             board.rail.turn(now, &mut *self.i2c, &mut *self.gpio);
             while let Some(said) = board.rail.next_said(chain, &mut *self.gpio) {
+                // A regulator that fails may have been pulled with its board: that is told first.
+                if let (Said::Fact(Fact::Rail { value: Err(_), .. }), Some(plug)) = (&said, board.plug)
+                    && board.plugged
+                    && self.gpio.get(plug.number).is_ok_and(|high| !plug.is_active(high))
+                {
+                    board.plugged = false;
+                    facts.push(Fact::Plugged { chain, plugged: false });
+                }
                 let value = match said {
                     Said::Fact(fact) => {
                         facts.push(fact);
