@@ -121,9 +121,11 @@ impl Probe {
         }
     }
 
-    /// What was said by a board that is not there any more says nothing.
+    /// What was said by a board that is not there any more says nothing. How strained it was is known without it: chips that were off for
+    /// some seconds may go on at the temperature which they have cooled to.
     pub fn forget(&mut self) {
-        *self = Probe::new(self.id, self.place);
+        let (strain, followed) = (self.strain, self.followed);
+        *self = Probe { strain, followed, ..Probe::new(self.id, self.place) };
     }
 
     /// It answered.
@@ -410,6 +412,21 @@ mod tests {
             assert_eq!(matches!(p.known(s(400), s(0), AGE), Known::Failed { .. }), stuck, "{before} {after} {moves} {place:?}");
             (400..403).for_each(|at| p.read(s(at), Celsius(51.0)));
             assert!(matches!(p.known(s(403), s(0), AGE), Known::Ok { .. }));
+        }
+    }
+
+    #[test]
+    fn a_sensor_that_was_off_for_some_seconds_may_go_on_at_the_same_value() {
+        for (off, stuck) in [(10, false), (240, true)] {
+            let mut p = Probe::new(SensorId(0), SensorPlace::Chip);
+            (0..300).for_each(|at| p.follow(s(at), 0.9, AGE));
+            (300..300 + off).for_each(|at| p.follow(s(at), 0.0, AGE));
+            p.forget();
+            for at in 300 + off..500 + off {
+                p.follow(s(at), 0.9, AGE);
+                p.read(s(at), Celsius(54.5));
+            }
+            assert_eq!(matches!(p.known(s(500 + off), s(0), AGE), Known::Failed { .. }), stuck, "off for {off} s");
         }
     }
 }
