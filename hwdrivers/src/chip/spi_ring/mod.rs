@@ -25,9 +25,11 @@ use ring::Ring;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// Between two looks at results and queues (asic.md A14); a job lasts four times as long.
-const POLL: Duration = Duration::from_millis(40);
-/// Between two tellings of a chip's sensor.
+/// Between two looks at results. Also the shortest time between two looks at queues: half of the 168 ms that a job of all nonces lasts
+/// at the highest clock of a T1 and at the usual one of an A1, so that of the two jobs that a chip holds the second is never through.
+/// Rejected: the 40 ms of asic.md A14, which look at each job four times and cost four times as much.
+const POLL: Duration = Duration::from_millis(80);
+/// Between two tellings of the chips' sensors. They stand in the same block as the queue, so it is looked at as often at least.
 const SENSOR_PERIOD: Duration = Duration::from_secs(1);
 /// A PLL is waited for this often, this long.
 const LOCK_TRIES: u32 = 25;
@@ -40,7 +42,9 @@ const STEP_WAIT: Duration = Duration::from_millis(1);
 const TEST_WAIT: Duration = Duration::from_secs(1);
 /// Results taken in one look, so that chips that babble cannot hold a turn.
 const RESULTS: usize = 64;
-/// A chip that did not answer so often in a row gets no more work until the next start.
+/// A block is asked for so often in a row before its chip counts as silent: a line with noise takes every sixth answer.
+const READ_TRIES: u32 = 3;
+/// A chip that did not answer in so many looks in a row gets no more work until the next start.
 const SILENT_LIMIT: u8 = 5;
 /// Events that wait for the owner.
 const EVENT_LIMIT: usize = 1024;
@@ -191,6 +195,8 @@ pub struct Chain<S: Spi> {
     phase: Phase,
     script: VecDeque<Step>,
     due: Time,
+    /// When queues are looked at next, and sensors told.
+    queues_at: Time,
     sensors_at: Time,
     clock: Megahertz,
     target: Option<Megahertz>,
@@ -228,6 +234,7 @@ impl<S: Spi> Chain<S> {
             phase: Phase::Off,
             script: VecDeque::new(),
             due: Time::ZERO,
+            queues_at: Time::ZERO,
             sensors_at: Time::ZERO,
             clock: family.first_clock,
             target: None,
@@ -298,6 +305,28 @@ impl<S: Spi> Chain<S> {
         }
     }
 
+    /// Does what is due.
+    fn go_on(&mut self, now: Time) -> Result<(), BusError> {
+        while self.due <= now && self.phase != Phase::Off {
+            let Some(step) = self.script.pop_front() else { break };
+            let wait = self.run(step)?;
+            self.due = now + wait;
+        }
+        if self.phase == Phase::Hashing && self.due <= now {
+            self.take_results()?;
+            if self.queues_at <= now {
+                self.refill()?;
+                self.queues_at = now + (self.job_lasts() / 2).clamp(POLL, SENSOR_PERIOD);
+            }
+            if self.sensors_at <= now {
+                self.tell_sensors();
+                self.sensors_at = now + SENSOR_PERIOD;
+            }
+            self.due = now + POLL;
+        }
+        Ok(())
+    }
+
     fn run(&mut self, step: Step) -> Result<Duration, BusError> {
         match step {
             Step::Configure(clock) => {
@@ -321,7 +350,7 @@ impl<S: Spi> Chain<S> {
             }
             Step::Clock(clock) => {
                 if let Some(setting) = (self.family.pll)(clock) {
-                    self.write(0, &setting.register)?;
+                    self.ring.write(0, &setting.register)?;
                     self.clock = setting.clock;
                 }
                 return Ok(STEP_WAIT);
@@ -338,7 +367,7 @@ impl<S: Spi> Chain<S> {
                     if let Some(byte) = self.family.sensor.and_then(|(at, _)| block.get_mut(at)) {
                         *byte |= 0x10;
                     }
-                    self.write(0, &block)?;
+                    self.ring.write(0, &block)?;
                 }
                 self.ring.count()?;
                 return Ok(WAIT);
@@ -349,11 +378,13 @@ impl<S: Spi> Chain<S> {
             }
             Step::Cores => self.count_cores()?,
             Step::Tell(phase, event) => {
+                let begins = self.phase != phase;
                 self.phase = phase;
                 self.tell(event);
                 match (phase, self.target) {
                     (Phase::Ready, Some(target)) => self.bring_up(target),
-                    (Phase::Hashing, _) => self.refill()?,
+                    // Not with every step of a later ramp.
+                    (Phase::Hashing, _) if begins => self.queues_at = Time::ZERO,
                     _ => {}
                 }
             }
@@ -386,20 +417,40 @@ impl<S: Spi> Chain<S> {
 
     /// A chip's register block; `None` where it does not answer.
     fn read(&mut self, chip: u8) -> Result<Option<Vec<u8>>, BusError> {
-        let block = self.ring.read(chip)?;
-        self.counters.frame_errors += u64::from(block.is_none());
-        Ok(block)
+        let mut lost = 0;
+        for _ in 0..READ_TRIES {
+            match self.ring.read(chip)? {
+                Some(Ok(block)) => {
+                    // It speaks, so what was not heard before was damaged beyond recognition.
+                    self.counters.frame_errors += lost;
+                    return Ok(Some(block));
+                }
+                Some(Err(_)) => self.counters.frame_errors += 1,
+                // Silence is no damage.
+                None => lost += 1,
+            }
+        }
+        Ok(None)
     }
 
-    fn write(&mut self, chip: u8, block: &[u8]) -> Result<(), BusError> {
-        let heard = self.ring.write(chip, block)?;
-        self.counters.frame_errors += u64::from(!heard);
-        Ok(())
+    /// How long a chip is busy with one job.
+    fn job_lasts(&self) -> Duration {
+        let rate = self.clock.0 * 1e6 * f64::from(u32::from(self.family.cores) * self.family.hashes_per_core);
+        let hashes = self.family.midstates as f64 * 2f64.powi(32 + i32::from(self.scale.stretch_bits));
+        let parts = if self.has_own_versions() { 1.0 } else { self.chips.len() as f64 };
+        Duration::try_from_secs_f64(hashes / parts / rate.max(1.0)).unwrap_or(Duration::MAX)
     }
 
-    /// Looks at every chip's queue, and fills what is free.
+    /// Whether the work of now has versions for every chip; else each has its part of the nonces.
+    fn has_own_versions(&self) -> bool {
+        let versions = |w: &Work| 1u64 << w.version_mask.count_ones();
+        self.work.as_ref().is_none_or(|w| versions(w) >= (self.chips.len() * self.family.midstates) as u64)
+    }
+
+    /// Looks at every chip's queue and sensor, and fills what is free.
     fn refill(&mut self) -> Result<(), BusError> {
         let (mut asked, mut silent) = (0, 0);
+        self.readings.iter_mut().for_each(|r| r.celsius = None);
         for n in 0..self.chips.len() {
             if !self.works(n) {
                 continue;
@@ -411,6 +462,9 @@ impl<S: Spi> Chain<S> {
                 continue;
             };
             self.chips[n].silent = 0;
+            if let Some((at, celsius_of)) = self.family.sensor {
+                self.readings[n].celsius = celsius_of(u16::from_be_bytes([block[at], block[at + 1]]) & 0x3ff);
+            }
             let queued = (block[self.family.queue_at] & 3).count_ones();
             for _ in queued..2 {
                 self.give(n)?;
@@ -427,7 +481,7 @@ impl<S: Spi> Chain<S> {
         let Some(work) = &self.work else { return Ok(()) };
         let count = self.chips.len() as u64;
         let (versions, m) = (1u64 << work.version_mask.count_ones(), self.family.midstates as u64);
-        let (index, first, last) = if versions >= count * m {
+        let (index, first, last) = if self.has_own_versions() {
             (self.given * m % versions, 0, u32::MAX)
         } else {
             let part = |n: u64| u32::try_from((n << 32) / count).unwrap_or(u32::MAX);
@@ -473,19 +527,15 @@ impl<S: Spi> Chain<S> {
         Ok(())
     }
 
-    /// Reads what chips measure of themselves, and tells the hottest.
-    fn tell_sensors(&mut self) -> Result<(), BusError> {
-        let Some((at, celsius_of)) = self.family.sensor else { return Ok(()) };
-        let mut answered = false;
-        for n in 0..self.chips.len() {
-            let block = if self.works(n) { self.read(n as u8 + 1)? } else { None };
-            answered |= block.is_some();
-            self.readings[n].celsius = block.and_then(|b| celsius_of(u16::from_be_bytes([b[at], b[at + 1]]) & 0x3ff));
+    /// Tells the hottest of what chips measured of themselves.
+    fn tell_sensors(&mut self) {
+        if self.family.sensor.is_none() {
+            return;
         }
         let hottest = self.readings.iter().filter_map(|r| r.celsius).reduce(|a, b| if b > a { b } else { a });
+        let answered = self.chips.iter().any(|c| c.cores >= self.family.broken_below && c.silent == 0);
         let nothing = if answered { WatchError::NotMeasured } else { WatchError::Silent };
         self.tell(ChainEvent::Temperature(hottest.ok_or(nothing)));
-        Ok(())
     }
 
     fn tell(&mut self, event: ChainEvent) {
@@ -542,7 +592,7 @@ impl<S: Spi> ChainDriver for Chain<S> {
     fn set_chip_clock(&mut self, chip: u8, clock: Megahertz) {
         let setting = (self.family.pll)(clock).filter(|_| self.phase == Phase::Hashing && usize::from(chip) < self.chips.len());
         if let Some(setting) = setting
-            && self.write(chip + 1, &setting.register).is_err()
+            && self.ring.write(chip + 1, &setting.register).is_err()
         {
             // The next turn meets the same bus and says so.
             self.counters.frame_errors += 1;
@@ -574,21 +624,13 @@ impl<S: Spi> ChainDriver for Chain<S> {
     }
 
     fn turn(&mut self, now: Time) -> Result<(), BusError> {
-        while self.due <= now && self.phase != Phase::Off {
-            let Some(step) = self.script.pop_front() else { break };
-            let wait = self.run(step)?;
-            self.due = now + wait;
+        let done = self.go_on(now);
+        if done.is_err() {
+            // Nothing that was to follow holds any more: it waits for its next start.
+            self.forget();
+            self.phase = Phase::Off;
         }
-        if self.phase == Phase::Hashing && self.due <= now {
-            self.take_results()?;
-            self.refill()?;
-            if self.sensors_at <= now {
-                self.tell_sensors()?;
-                self.sensors_at = now + SENSOR_PERIOD;
-            }
-            self.due = now + POLL;
-        }
-        Ok(())
+        done
     }
 
     fn wake_at(&self) -> Time {

@@ -35,6 +35,10 @@ pub(super) struct Taken {
     pub(super) good: Option<Found>,
 }
 
+/// An answer's sum is wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Damaged;
+
 /// The ring and its bus.
 pub(super) struct Ring<S: Spi> {
     spi: S,
@@ -85,20 +89,20 @@ impl<S: Spi> Ring<S> {
         Ok(answer.is_some())
     }
 
-    /// Writes a chip's register block, or all chips'; says whether it came through.
-    pub(super) fn write(&mut self, chip: u8, block: &[u8]) -> Result<bool, BusError> {
+    /// Writes a chip's register block, or all chips'. Whether it came through shows when it is read.
+    pub(super) fn write(&mut self, chip: u8, block: &[u8]) -> Result<(), BusError> {
         let mut frame = [&[WRITE_REG, chip], block].concat();
         if self.family.checked {
             frame.extend(crc(&frame).to_be_bytes());
         }
-        Ok(self.ask(&frame, 2, |b| b[0] & 0x0f == WRITE_REG)?.is_some())
+        self.ask(&frame, 2, |b| b[0] & 0x0f == WRITE_REG).map(drop)
     }
 
-    /// Reads a chip's register block; `None` where it is silent or its sum is wrong.
-    pub(super) fn read(&mut self, chip: u8) -> Result<Option<Vec<u8>>, BusError> {
+    /// Reads a chip's register block; `None` where it is silent, an error inside where its sum is wrong.
+    pub(super) fn read(&mut self, chip: u8) -> Result<Option<Result<Vec<u8>, Damaged>>, BusError> {
         let size = 2 + self.family.register;
         let answer = self.ask(&[READ_REG, chip], size + self.sum(), |b| b[0] == REG_ANSWER && b[1] == chip)?;
-        Ok(answer.filter(|a| self.is_whole(a)).map(|a| a[2..size].to_vec()))
+        Ok(answer.map(|a| if self.is_whole(&a) { Ok(a[2..size].to_vec()) } else { Err(Damaged) }))
     }
 
     /// Gives a chip a job. Its answer is not waited for: the queue's state shows whether it was taken.
