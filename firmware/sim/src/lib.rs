@@ -4,10 +4,12 @@
 //! so real drivers and real controllers run on it in virtual time. Not here: decisions of any kind.
 
 pub mod bench_socket;
+mod chain_line;
 pub mod chip;
 pub mod chip_spi;
 pub mod fault;
 mod fitted;
+mod handles;
 pub mod heat;
 pub mod link;
 pub mod machine;

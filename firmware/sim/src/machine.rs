@@ -4,6 +4,7 @@
 //! thread (`pty`); in a simulation one thread uses them in turn. Not here: any decision, and the loop that drives it.
 
 use crate::SimChain;
+use crate::chain_line::Chips;
 use crate::fault::feigned::Feigned;
 use crate::fitted::{self, Fitted, Fitting, HUNG_ADDRESS, Hung, Spot};
 use crate::heat::{Air, BoardHeat, Load, Physics, STEP};
@@ -11,24 +12,24 @@ use crate::parts::at24c02::At24c02;
 use crate::parts::pwm_fans::PwmFans;
 use crate::parts::vid::Vid;
 use crate::strain;
-use hwdrivers::bus::{BusError, Gpio, I2c, Message, NoPwm, Pwm, Uart};
+use hwdrivers::bus::{BusError, Message, SpiMode};
 use hwdrivers::chip::Scale;
 use model::{
-    Ampere, Baud, Celsius, FanPart, Megahertz, Percent, Product, RegulatorPart, Rpm, SensorPart, SensorPlace, SupplyPart, Time,
-    Volt, Watt,
+    Ampere, Baud, Celsius, ChainLine, FanPart, Megahertz, Percent, Product, RegulatorPart, Rpm, SensorPart, SensorPlace,
+    SupplyPart, Time, Volt, Watt,
 };
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+pub use crate::handles::{Buses, buses};
 
 /// What a supply gives of its output while the mains sag: too little for any chip. At six tenths the chips of an S17 and of an EmberOne
 /// would hash on, and there is nothing to name.
 const BROWN_OUT: f64 = 0.3;
-/// Port rate before anybody sets one.
-const FIRST_BAUD: Baud = Baud(115_200);
 
 struct SimBoard {
-    chain: SimChain,
+    chain: Chips,
     chips: u8,
     heat: BoardHeat,
     rail: Volt,
@@ -71,18 +72,6 @@ pub struct World {
     feigned: Feigned,
 }
 
-/// What a rig opens: one bus, one GPIO chip, one serial line a chain.
-pub struct Buses {
-    /// All parts sit on one I²C bus.
-    pub i2c: Box<dyn I2c>,
-    /// Reset, plug and supply lines.
-    pub gpio: Box<dyn Gpio>,
-    /// The control board's PWM outputs.
-    pub pwm: Box<dyn Pwm>,
-    /// The chains' lines, chain 0 first.
-    pub uarts: Vec<Box<dyn Uart>>,
-}
-
 impl World {
     /// A machine that was just plugged in: supply off, resets held, fans still, air of 25 °C. `scale` as for
     /// [`SimChain::new`].
@@ -92,14 +81,16 @@ impl World {
         let mut boards = Vec::new();
         for (board, b) in (0u64..).zip(product.hashboards) {
             let seed = seed.wrapping_mul(0x100).wrapping_add(board);
-            let mut chain = SimChain::new(b.chain, seed, scale);
+            let mut chain = Chips::new(b, seed, scale);
             let through = b.sensors.iter().find_map(|s| match s.part {
                 SensorPart::ThroughChip { chip } => Some(chip),
                 _ => None,
             });
             let hung = through.map(|chip| {
                 let hung = Hung::new();
-                chain.hang(chip, HUNG_ADDRESS, Box::new(hung.clone()));
+                if let Some(serial) = chain.serial() {
+                    serial.hang(chip, HUNG_ADDRESS, Box::new(hung.clone()));
+                }
                 hung
             });
             boards.push(SimBoard {
@@ -347,11 +338,19 @@ impl World {
         }
     }
 
-    /// A chain and the time, to break or look at it. What a cut or a burnt board has lost is the world's own: see
+    /// Makes so many of a thousand nonces of a chain wrong.
+    pub fn set_wrong(&mut self, chain: usize, permille: u16) {
+        let now = self.now;
+        if let Some(b) = self.boards.get_mut(chain) {
+            b.chain.set_wrong(now, permille);
+        }
+    }
+
+    /// A serial chain and the time, to break or look at it. What a cut or a burnt board has lost is the world's own: see
     /// [`World::cut_chain`].
     pub fn chain(&mut self, chain: usize) -> Option<(&mut SimChain, Time)> {
         let now = self.now;
-        self.boards.get_mut(chain).map(|b| (&mut b.chain, now))
+        self.boards.get_mut(chain)?.chain.serial().map(|c| (c, now))
     }
 
     /// Pulls a hashboard out: no power, no parts, plug line low.
@@ -414,33 +413,53 @@ impl World {
     /// How many candidates a chain hashed, and how many of them it had hashed before on the same job.
     #[must_use]
     pub fn hashes(&self, chain: usize) -> (u64, u64) {
-        self.boards.get(chain).map_or((0, 0), |b| (b.chain.hashes_tested(), b.chain.hashes_repeated()))
+        self.boards.get(chain).map_or((0, 0), |b| b.chain.hashes())
     }
 
     /// How many of all chains' candidates were tested before on the same job.
     #[must_use]
     pub fn hashes_repeated(&self) -> u64 {
-        self.boards.iter().map(|b| b.chain.hashes_repeated()).sum()
+        self.boards.iter().map(|b| b.chain.hashes().1).sum()
     }
 
     /// How many candidates all chains really hashed.
     #[must_use]
     pub fn hashes_tested(&self) -> u64 {
-        self.boards.iter().map(|b| b.chain.hashes_tested()).sum()
+        self.boards.iter().map(|b| b.chain.hashes().0).sum()
     }
 
     /// Bytes from the host to a chain, at the host's rate.
     pub(crate) fn tell_line(&mut self, chain: usize, baud: Baud, bytes: &[u8]) {
         let now = self.now;
-        if let Some(b) = self.boards.get_mut(chain) {
-            b.chain.tell_bytes(now, baud, bytes);
+        if let Some(c) = self.boards.get_mut(chain).and_then(|b| b.chain.serial()) {
+            c.tell_bytes(now, baud, bytes);
         }
     }
 
     /// Bytes that have arrived from a chain; gives how many.
     pub(crate) fn take_line(&mut self, chain: usize, baud: Baud, buffer: &mut [u8]) -> usize {
         let now = self.now;
-        self.boards.get_mut(chain).map_or(0, |b| b.chain.take_bytes(now, baud, buffer))
+        let serial = self.boards.get_mut(chain).and_then(|b| b.chain.serial());
+        serial.map_or(0, |c| c.take_bytes(now, baud, buffer))
+    }
+
+    /// The host's mode and clock of a chain on SPI.
+    pub(crate) fn configure_spi(&mut self, chain: usize, mode: SpiMode, hertz: u32) {
+        if let Some(ring) = self.boards.get_mut(chain).and_then(|b| b.chain.ring()) {
+            ring.configure(mode, hertz);
+        }
+    }
+
+    /// Clocks bytes through a chain on SPI.
+    pub(crate) fn clock_spi(&mut self, chain: usize, bytes: &mut [u8]) {
+        if let Some(ring) = self.boards.get_mut(chain).and_then(|b| b.chain.ring()) {
+            ring.clock_through(bytes);
+        }
+    }
+
+    /// What its chains are reached by.
+    pub(crate) fn lines(&self) -> impl Iterator<Item = ChainLine> {
+        self.product.hashboards.iter().map(|b| b.line)
     }
 
     /// Brings voltages and lines to where commands and time have put them.
@@ -490,7 +509,7 @@ impl World {
                 p.output()
             }
             (RegulatorPart::VidPulses { .. } | RegulatorPart::Fixed, _) if supply < self.product.limits.supply * 0.5 => Volt(0.0),
-            (RegulatorPart::VidPulses { .. }, _) => self.boards[board].vid.output(),
+            (RegulatorPart::VidPulses { .. }, _) => self.boards[board].vid.output().min(supply),
             (RegulatorPart::Fixed, _) => self.product.limits.rail_nominal,
             (RegulatorPart::Supply, _) => supply,
             _ => Volt(0.0),
@@ -577,7 +596,8 @@ impl World {
         held.or_else(|| off.clone().find(|l| l.number == line).map(|l| l.is_high(false))).unwrap_or(false)
     }
 
-    fn transfer(&mut self, address: u8, messages: &mut [Message<'_>]) -> Result<(), BusError> {
+    /// One transfer on the I²C bus.
+    pub(crate) fn transfer(&mut self, address: u8, messages: &mut [Message<'_>]) -> Result<(), BusError> {
         let now = self.now;
         let fitting = self
             .parts
@@ -608,77 +628,9 @@ impl World {
     }
 }
 
-/// Handles to a world's buses.
-#[must_use]
-pub fn buses(world: &Arc<Mutex<World>>) -> Buses {
-    let chains = lock(world).boards.len();
-    let uart = |chain| Box::new(SimUart { world: Arc::clone(world), chain, baud: FIRST_BAUD }) as Box<dyn Uart>;
-    Buses {
-        i2c: Box::new(SimBus(Arc::clone(world))),
-        gpio: Box::new(SimGpio(Arc::clone(world))),
-        pwm: Box::new(SimPwm(Arc::clone(world))),
-        uarts: (0..chains).map(uart).collect(),
-    }
-}
-
 /// The world, also where another thread panicked while it held it: its state is whole between calls.
 pub fn lock(world: &Mutex<World>) -> MutexGuard<'_, World> {
     world.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-struct SimBus(Arc<Mutex<World>>);
-
-impl I2c for SimBus {
-    fn transfer(&mut self, address: u8, messages: &mut [Message<'_>]) -> Result<(), BusError> {
-        lock(&self.0).transfer(address, messages)
-    }
-}
-
-struct SimGpio(Arc<Mutex<World>>);
-
-impl Gpio for SimGpio {
-    fn set(&mut self, line: u32, high: bool) -> Result<(), BusError> {
-        lock(&self.0).drive_line(line, high);
-        Ok(())
-    }
-
-    fn get(&mut self, line: u32) -> Result<bool, BusError> {
-        Ok(lock(&self.0).line(line))
-    }
-
-    fn edges(&mut self, line: u32) -> Result<u64, BusError> {
-        Ok(lock(&self.0).edges(line))
-    }
-}
-
-struct SimPwm(Arc<Mutex<World>>);
-
-impl Pwm for SimPwm {
-    fn set(&mut self, channel: u32, duty: Percent) -> Result<(), BusError> {
-        if lock(&self.0).drive_pwm(channel, duty) { Ok(()) } else { NoPwm.set(channel, duty) }
-    }
-}
-
-struct SimUart {
-    world: Arc<Mutex<World>>,
-    chain: usize,
-    baud: Baud,
-}
-
-impl Uart for SimUart {
-    fn write(&mut self, bytes: &[u8]) -> Result<(), BusError> {
-        lock(&self.world).tell_line(self.chain, self.baud, bytes);
-        Ok(())
-    }
-
-    fn read(&mut self, buffer: &mut [u8]) -> Result<usize, BusError> {
-        Ok(lock(&self.world).take_line(self.chain, self.baud, buffer))
-    }
-
-    fn set_baud(&mut self, baud: Baud) -> Result<(), BusError> {
-        self.baud = baud;
-        Ok(())
-    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The world from outside: what buses and lines do to it, and what it does to them.
 
 use super::*;
+use std::sync::Arc;
 
 const SCALE: Scale = Scale { zero_bits: 0, scale_bits: 36, stretch_bits: 0 };
 

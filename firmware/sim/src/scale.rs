@@ -5,7 +5,7 @@
 
 use crate::real_time::SCALE;
 use hwdrivers::chip::{self, Scale};
-use model::{ChipModel, Product};
+use model::{ChainLine, ChipModel, Product};
 
 /// Reports a second of a whole machine: enough to see its chains, few enough for hours in seconds.
 const REPORTS: f64 = 6.0;
@@ -39,8 +39,10 @@ fn bits_for(product: &Product, reports: f64) -> f64 {
     rate.max(1.0).log2() - TICKET_BITS - reports.log2()
 }
 
+/// Chips that are given midstates, by serial line or by SPI.
 fn has_midstates(product: &Product) -> bool {
-    product.hashboards.iter().any(|b| matches!(b.chain.chip, ChipModel::Bm1387 | ChipModel::Bm1397 | ChipModel::Bm1398))
+    let serial = |chip| matches!(chip, ChipModel::Bm1387 | ChipModel::Bm1397 | ChipModel::Bm1398);
+    product.hashboards.iter().any(|b| serial(b.chain.chip) || b.line == ChainLine::Spi)
 }
 
 #[cfg(test)]

@@ -10,9 +10,9 @@ use crate::practice::{Pace, PracticeNode};
 use crate::scale;
 use crate::watch::{Watch, Work};
 use control::{Brain, Fact, Plan};
-use hwdrivers::chip;
 use hwdrivers::chip::bm13xx::{self, chain::Chain};
-use model::{ChainId, ChainState, Command, Difficulty, Product, Time, UpstreamId};
+use hwdrivers::chip::{self, ChainDriver, spi_ring};
+use model::{ChainId, ChainLine, ChainState, Command, Difficulty, Product, Time, UpstreamId};
 use rig::{BoardHand, ChainHand, Hand, Net, NetOrder, Rig, Upstream};
 use serde::Serialize;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -108,8 +108,13 @@ impl Simulation {
         let world = Arc::new(Mutex::new(World::new(product, scenario.seed, scale)));
         let (handles, harms) = fault::wrap(buses(&world), scenario.seed);
         let mut chains: Vec<Box<dyn Hand>> = Vec::new();
-        for ((id, board), uart) in (0u8..).zip(product.hashboards).zip(handles.uarts) {
-            let driver = Box::new(Chain::new(uart, &board.chain, scale));
+        let (mut uarts, mut spis) = (handles.uarts.into_iter(), handles.spis.into_iter());
+        for (id, board) in (0u8..).zip(product.hashboards) {
+            let driver: Option<Box<dyn ChainDriver>> = match board.line {
+                ChainLine::Uart => uarts.next().map(|uart| Box::new(Chain::new(uart, &board.chain, scale)) as _),
+                ChainLine::Spi => spis.next().and_then(|spi| spi_ring::chain(spi, &board.chain, scale)),
+            };
+            let driver = driver.ok_or_else(|| rig::OpenError::Part { part: format!("{:?}", board.chain.chip) })?;
             let sensor = rig::chain_sensor(product, ChainId(id));
             chains.push(Box::new(ChainHand::new(ChainId(id), driver, scale).with_sensor(sensor)));
         }

@@ -21,10 +21,11 @@ struct Bench {
 
 impl Bench {
     fn new(model: ChipModel, chips: u8) -> Bench {
-        let mut ring = SpiRing::new(model, chips, 1, SCALE).expect("an SPI chip");
+        let layout = model::ChainLayout { chip: model, chips, domains: 1, address_interval: 1 };
+        let mut ring = SpiRing::new(layout, 1, SCALE).expect("an SPI chip");
+        ring.set_power(Time::ZERO, model::Volt(0.8));
         ring.set_reset(Time::ZERO, false);
         let ring = Arc::new(Mutex::new(ring));
-        let layout = model::ChainLayout { chip: model, chips, domains: 1, address_interval: 1 };
         let chain = spi_ring::chain(SimSpi(Arc::clone(&ring)), &layout, SCALE).expect("an SPI chip");
         Bench { ring, chain, now: Time::ZERO, events: vec![] }
     }
@@ -184,8 +185,8 @@ fn a_ring_that_dies_is_an_error_and_a_shorter_one_is_counted() {
         assert!(error.to_string().contains("chips"), "{error}");
         bench.chain.stop().expect("a bus");
 
-        bench.ring().cut(3);
         let now = bench.now;
+        bench.ring().cut(now, 3);
         bench.ring().set_reset(now, false);
         bench.events.clear();
         bench.bring_up(Megahertz(clock));
@@ -214,5 +215,7 @@ fn a_chips_own_clock_and_its_sensor() {
     bench.events.clear();
     bench.until("that nothing is measured", |e| matches!(e, ChainEvent::Temperature(Err(_))));
     bench.chain.set_chip_clock(0, Megahertz(1200.0));
-    assert_eq!(bench.ring().clock(), Megahertz(1200.0));
+    let ring = bench.ring();
+    assert_eq!((ring.chip_clock(0), ring.chip_clock(1)), (Megahertz(1200.0), Megahertz(1332.0)));
+    assert_eq!(ring.clock(), Megahertz((7.0 * 1332.0 + 1200.0) / 8.0), "the mean");
 }

@@ -367,7 +367,7 @@ impl SimChain {
 }
 
 /// A chip's part of the usual knee: the mean of four throws, which is nearly a normal spread.
-fn spread(seed: u64, chip: u8) -> f64 {
+pub(crate) fn spread(seed: u64, chip: u8) -> f64 {
     let throws = (0..4).map(|i| mix(mix(seed ^ 0x9b1d) ^ (u64::from(chip) << 8 | i)) as f64 / u64::MAX as f64);
     1.0 + SPREAD * (throws.sum::<f64>() - 2.0)
 }

@@ -3,34 +3,25 @@
 //!
 //! Written from what is known of the wire (asic.md A14 and its sources), not from the driver. A chip holds two jobs and takes the
 //! next one when a range of nonces is through; broken cores leave gaps that a self-test finds. Simplified: a command takes effect
-//! when its last word is in, at all chips at once. Not here: heat and supply, and the kernel's spidev.
+//! when its last word is in, at all chips at once. Not here: heat and supply (`heat`, `machine`), and the kernel's spidev.
 
 mod wire;
+mod work;
 
+use crate::chip::spread;
+use crate::strain::Bears;
 use hwdrivers::bus::{BusError, Spi, SpiMode};
-use model::{ChipModel, Megahertz, Target, Time};
-use sha2::block_api::compress256;
+use hwdrivers::chip::Scale;
+use model::{Celsius, ChainLayout, ChipModel, Megahertz, Time, Volt};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use wire::{Command, Wire};
+use work::{Job, Walked};
 
-/// Results that a chip holds for a host that does not ask.
-const RESULTS_LIMIT: usize = 16;
 /// A PLL reports its lock after this.
 const LOCK_MICROS: u64 = 100;
 /// A chip's own clock is so many times its bus's at least: what the vendor's six rates come to [inferred].
 const CLOCKS_A_BIT: f64 = 190.0;
-
-/// SHA-256's state before the first block.
-const START: [u32; 8] = [0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19];
-
-/// SplitMix64's finaliser: which of the candidates that a tested one stands for it is.
-fn mix(seed: u64) -> u64 {
-    let z = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ z >> 31
-}
 
 /// What differs between the two.
 #[derive(Clone, Copy, Debug)]
@@ -48,6 +39,10 @@ pub(crate) struct Kind {
     crystal: f64,
     /// Whether the bus must be slow while the clock is.
     bus_follows_clock: bool,
+    /// Code of the sensor at 0.5 °C, where the chips have one; each further degree takes one and a half from it.
+    sensor: Option<f64>,
+    /// Inferred: nominal clock and voltage lie well within it.
+    bears: Bears,
 }
 
 const A1: Kind = Kind {
@@ -61,6 +56,8 @@ const A1: Kind = Kind {
     cores: 32,
     crystal: 16.0,
     bus_follows_clock: false,
+    sensor: None,
+    bears: Bears { knee: 900.0, volt: 0.82, least_volt: 0.5 },
 };
 
 const T1: Kind = Kind {
@@ -74,100 +71,150 @@ const T1: Kind = Kind {
     cores: 32,
     crystal: 12.0,
     bus_follows_clock: true,
+    sensor: Some(588.0),
+    bears: Bears { knee: 1510.0, volt: 14.46 / 21.0, least_volt: 0.55 },
 };
-
-#[derive(Clone, Debug)]
-struct Job {
-    id: u8,
-    midstates: Vec<[u32; 8]>,
-    tail: [u8; 12],
-    first: u32,
-    last: u32,
-    /// Leading zero bits that a result needs.
-    zeros: u32,
-}
 
 /// One chip.
 #[derive(Clone, Debug)]
 struct Chip {
     register: Vec<u8>,
     jobs: VecDeque<Job>,
-    /// Candidates of the first job that are tested, in hashes.
+    /// How far it is through its first job, in hashes, and which of the job's strata of 2^scale is tested next.
     done: u128,
+    stratum: u128,
+    /// By its register block.
+    clock: Megahertz,
     results: VecDeque<Vec<u8>>,
     cores: u8,
     silent: bool,
     locked_at: Time,
+    /// What its sensor shows: a code of ten bits.
     sensor: u16,
+    /// Its part of the usual knee.
+    quality: f64,
+}
+
+impl Chip {
+    /// Loses what a reset takes from it.
+    fn reset(&mut self) {
+        self.register.fill(0);
+        self.jobs.clear();
+        self.results.clear();
+        (self.done, self.stratum) = (0, 0);
+    }
 }
 
 /// The simulated ring.
 pub struct SpiRing {
     kind: Kind,
+    layout: ChainLayout,
     chips: Vec<Chip>,
-    zero_bits: u8,
-    scale_bits: u8,
-    stretch_bits: u8,
+    /// The ring closes behind so many of them.
+    reach: usize,
+    scale: Scale,
     seed: u64,
     now: Time,
     wire: Wire,
+    /// Chips know their place.
     numbered: bool,
+    /// They told how many they are, which they do once.
+    counted: bool,
     held: bool,
+    volts: Volt,
+    heat: Celsius,
+    /// What all its chips bear of what chips usually do.
+    quality: f64,
+    /// Of a thousand nonces so many are wrong, beside those that clock and heat make wrong.
+    wrong: u16,
+    /// The mean of all clocks, and the highest.
+    clocks: (Megahertz, Megahertz),
     mode: Option<SpiMode>,
     hertz: u32,
     /// Every so many-th answer has a wrong bit; 0 for none.
     noise: u64,
     answers: u64,
     hashes_tested: u64,
+    hashes_repeated: u64,
+    walked: Walked,
+    /// When a register block was read last.
+    felt_at: Time,
 }
 
 impl SpiRing {
-    /// A ring of this many chips in reset; `None` where the model is no SPI chip. The three numbers are those of simulated work
-    /// ([`hwdrivers::chip::Scale`]).
+    /// A ring in reset and without power; `None` where the layout's chip is no SPI chip. `scale` is how its work is simulated,
+    /// the same numbers as the driver's.
     #[must_use]
-    pub fn new(model: ChipModel, chips: u8, seed: u64, scale: hwdrivers::chip::Scale) -> Option<SpiRing> {
-        let kind = [A1, T1].into_iter().find(|k| k.model == model)?;
-        let mut ring = SpiRing {
-            kind,
-            chips: Vec::new(),
-            zero_bits: scale.zero_bits,
-            scale_bits: scale.scale_bits,
-            stretch_bits: scale.stretch_bits,
-            seed,
-            now: Time::ZERO,
-            wire: Wire::new(kind),
-            numbered: false,
-            held: true,
-            mode: None,
-            hertz: 0,
-            noise: 0,
-            answers: 0,
-            hashes_tested: 0,
-        };
-        let chip = Chip {
+    pub fn new(layout: ChainLayout, seed: u64, scale: Scale) -> Option<SpiRing> {
+        let kind = [A1, T1].into_iter().find(|k| k.model == layout.chip)?;
+        let chip = |n: u8| Chip {
             register: vec![0; kind.register],
             jobs: VecDeque::new(),
             done: 0,
+            stratum: 0,
+            clock: Megahertz(0.0),
             results: VecDeque::new(),
             cores: kind.cores,
             silent: false,
             locked_at: Time::ZERO,
             sensor: 513,
+            quality: spread(seed, n),
         };
-        ring.chips = vec![chip; usize::from(chips)];
-        Some(ring)
+        Some(SpiRing {
+            kind,
+            layout,
+            chips: (0..layout.chips).map(chip).collect(),
+            reach: usize::from(layout.chips),
+            scale,
+            seed,
+            now: Time::ZERO,
+            wire: Wire::new(kind),
+            numbered: false,
+            counted: false,
+            held: true,
+            volts: Volt(0.0),
+            heat: Celsius(25.0),
+            quality: 1.0,
+            wrong: 0,
+            clocks: (Megahertz(0.0), Megahertz(0.0)),
+            mode: None,
+            hertz: 0,
+            noise: 0,
+            answers: 0,
+            hashes_tested: 0,
+            hashes_repeated: 0,
+            walked: Walked::default(),
+            felt_at: Time::ZERO,
+        })
     }
 
     /// Drives the reset line.
     pub fn set_reset(&mut self, now: Time, held: bool) {
         self.advance(now);
-        self.held = held;
-        self.numbered = false;
-        self.wire = Wire::new(self.kind);
-        for chip in &mut self.chips {
-            chip.register.fill(0);
-            chip.jobs.clear();
-            chip.results.clear();
+        if held != self.held {
+            self.held = held;
+            self.forget();
+        }
+    }
+
+    /// Sets the rail; where a chip's part of it is too low, all are off and forget everything.
+    pub fn set_power(&mut self, now: Time, volts: Volt) {
+        self.advance(now);
+        let before = self.powered();
+        self.volts = volts;
+        if self.powered() != before {
+            self.forget();
+            // Without power there was nothing to read.
+            self.felt_at = now;
+        }
+    }
+
+    /// Sets the heat of every chip, which their sensors show.
+    pub fn set_heat(&mut self, heat: Celsius) {
+        self.heat = heat;
+        if let Some(at_zero) = self.kind.sensor {
+            let code = (at_zero - (heat.0 - 0.5) * 1.5).round().clamp(1.0, 1023.0) as u16;
+            self.chips.iter_mut().for_each(|c| c.sensor = code);
         }
     }
 
@@ -185,14 +232,40 @@ impl SpiRing {
         }
     }
 
-    /// Cuts the ring behind this many chips: it closes there and is a shorter one.
-    pub fn cut(&mut self, chips: u8) {
-        self.chips.truncate(usize::from(chips));
+    /// Cuts the ring behind this many chips: it closes there and is a shorter one. As many as the layout has mend it; chips that
+    /// come back know nothing.
+    pub fn cut(&mut self, now: Time, chips: u8) {
+        self.advance(now);
+        let reach = usize::from(chips).min(self.chips.len());
+        if reach > self.reach {
+            self.forget();
+        }
+        self.reach = reach;
+        self.look_at_clocks();
+    }
+
+    /// Kills a domain, or heals it: the ring closes in front of it.
+    pub fn kill_domain(&mut self, now: Time, domain: u8, dead: bool) {
+        let layout = self.layout;
+        let reach = layout.chips / layout.domains.max(1) * domain.min(layout.domains);
+        self.cut(now, if dead { reach } else { layout.chips });
     }
 
     /// Damages every so many-th answer; 0 for none.
     pub fn disturb(&mut self, every: u64) {
         self.noise = every;
+    }
+
+    /// Gives the ring chips that bear only this part of the usual clock; their differences stay.
+    pub fn set_quality(&mut self, now: Time, quality: f64) {
+        self.advance(now);
+        self.quality = quality;
+    }
+
+    /// Makes so many of a thousand nonces wrong, beside those that clock, voltage and heat make wrong.
+    pub fn set_wrong(&mut self, now: Time, permille: u16) {
+        self.advance(now);
+        self.wrong = permille;
     }
 
     /// What a chip's sensor shows (T1): a code of ten bits.
@@ -202,10 +275,23 @@ impl SpiRing {
         }
     }
 
-    /// The clock of the first chip.
+    /// The clock of the chips, on average; 0 where they have no power or are in reset.
     #[must_use]
     pub fn clock(&self) -> Megahertz {
-        self.chips.first().map_or(Megahertz(0.0), |c| self.clock_of(c))
+        if self.listens() { self.clocks.0 } else { Megahertz(0.0) }
+    }
+
+    /// The clock of one chip; 0 as for [`SpiRing::clock`], and beyond the ring's end.
+    #[must_use]
+    pub fn chip_clock(&self, chip: usize) -> Megahertz {
+        let chip = if self.listens() { self.chips[..self.reach].get(chip) } else { None };
+        chip.map_or(Megahertz(0.0), |c| c.clock)
+    }
+
+    /// Whether any chip works on a job.
+    #[must_use]
+    pub fn hashing(&self) -> bool {
+        self.listens() && self.clocks.1.0 > 0.0 && self.chips[..self.reach].iter().any(|c| !c.silent && !c.jobs.is_empty())
     }
 
     /// How many candidates were really hashed.
@@ -214,10 +300,55 @@ impl SpiRing {
         self.hashes_tested
     }
 
+    /// How many of them were tested before, on a job that was given twice.
+    #[must_use]
+    pub fn hashes_repeated(&self) -> u64 {
+        self.hashes_repeated
+    }
+
     /// How many chips have nothing to do.
     #[must_use]
     pub fn idle(&self) -> usize {
-        self.chips.iter().filter(|c| c.jobs.is_empty()).count()
+        self.chips[..self.reach].iter().filter(|c| c.jobs.is_empty()).count()
+    }
+
+    /// When a chip's block of registers, its sensor among them, was read last.
+    #[must_use]
+    pub fn felt_at(&self) -> Time {
+        self.felt_at
+    }
+
+    /// Volts across one chip.
+    fn chip_volts(&self) -> Volt {
+        Volt(self.volts.0 / f64::from(self.layout.domains.max(1)))
+    }
+
+    fn powered(&self) -> bool {
+        self.chip_volts().0 >= self.kind.bears.least_volt
+    }
+
+    fn listens(&self) -> bool {
+        self.powered() && !self.held
+    }
+
+    fn forget(&mut self) {
+        (self.numbered, self.counted) = (false, false);
+        self.wire = Wire::new(self.kind);
+        self.chips.iter_mut().for_each(Chip::reset);
+        self.look_at_clocks();
+    }
+
+    /// Brings what is told of the clocks to where they are.
+    fn look_at_clocks(&mut self) {
+        for n in 0..self.chips.len() {
+            self.chips[n].clock = self.clock_of(&self.chips[n]);
+        }
+        let clocks: Vec<f64> = self.chips[..self.reach].iter().map(|c| c.clock.0).collect();
+        let top = clocks.iter().copied().fold(0.0, f64::max);
+        let low = clocks.iter().copied().fold(top, f64::min);
+        // A sum's rounding would make of 1,332 MHz a little more.
+        let mean = if low < top { clocks.iter().sum::<f64>() / clocks.len() as f64 } else { top };
+        self.clocks = (Megahertz(mean), Megahertz(top));
     }
 
     fn clock_of(&self, chip: &Chip) -> Megahertz {
@@ -241,65 +372,18 @@ impl SpiRing {
         Megahertz(mhz)
     }
 
-    /// Lets time pass: what is tested until `now` is hashed.
-    pub fn advance(&mut self, now: Time) {
-        let micros = u128::from(now.since(self.now).as_micros() as u64);
-        self.now = self.now.max(now);
-        for n in 0..self.chips.len() {
-            let chip = &self.chips[n];
-            if chip.silent || self.held {
-                continue;
-            }
-            let rate = self.clock_of(chip).0 * f64::from(chip.cores) * self.kind.hashes_per_core as f64;
-            let mut hashes = micros * rate as u128;
-            while hashes > 0 {
-                let Some(job) = self.chips[n].jobs.front().cloned() else { break };
-                let length = (u128::from(job.last.wrapping_sub(job.first)) + 1) * job.midstates.len() as u128;
-                let left = (length << self.stretch_bits).saturating_sub(self.chips[n].done);
-                let step = hashes.min(left);
-                self.walk(n, &job, length, self.chips[n].done, step);
-                hashes -= step;
-                self.chips[n].done += step;
-                if step == left {
-                    self.chips[n].jobs.pop_front();
-                    self.chips[n].done = 0;
-                }
-            }
-        }
-    }
-
-    /// Tests every 2^scale-th candidate of this stretch.
-    fn walk(&mut self, n: usize, job: &Job, length: u128, from: u128, count: u128) {
-        let every = 1u128 << (self.scale_bits + self.stretch_bits);
-        let mut at = from.div_ceil(every) * every;
-        while at < from + count {
-            let dice = mix(self.seed ^ (n as u64) << 48 ^ self.hashes_tested);
-            let candidate = ((at >> self.stretch_bits) + u128::from(dice & ((1u64 << self.scale_bits) - 1))) % length;
-            let m = job.midstates.len() as u128;
-            let (k, nonce) = ((candidate % m) as usize, job.first.wrapping_add((candidate / m) as u32));
-            self.hashes_tested += 1;
-            if leading_zeros(&job.midstates[k], &job.tail, nonce) >= u32::from(self.zero_bits) + job.zeros - 32 {
-                let mut result = vec![job.id << 4 | 0x08, n as u8 + 1];
-                if self.kind.midstates > 1 {
-                    result.extend([0, if k == 0 { 0 } else { 1 << k }]);
-                }
-                result.extend(nonce.to_le_bytes());
-                let results = &mut self.chips[n].results;
-                if results.len() < RESULTS_LIMIT {
-                    results.push_back(result);
-                }
-            }
-            at += every;
-        }
+    /// Sets the host's mode and clock.
+    pub(crate) fn configure(&mut self, mode: SpiMode, hertz: u32) {
+        (self.mode, self.hertz) = (Some(mode), hertz);
     }
 
     /// Clocks bytes through the ring.
-    fn clock_through(&mut self, bytes: &mut [u8]) {
-        let slow = f64::from(self.hertz) * CLOCKS_A_BIT <= self.clock().0.max(120.0) * 1e6;
-        let heard = !self.held && self.mode == Some(self.kind.mode) && (slow || !self.kind.bus_follows_clock);
+    pub(crate) fn clock_through(&mut self, bytes: &mut [u8]) {
+        let slow = f64::from(self.hertz) * CLOCKS_A_BIT <= self.clocks.1.0.max(120.0) * 1e6;
+        let heard = self.listens() && self.mode == Some(self.kind.mode) && (slow || !self.kind.bus_follows_clock);
         for word in bytes.chunks_exact_mut(2) {
             let sent = [word[0], word[1]];
-            let (back, command) = self.wire.pass(sent, heard, self.chips.len());
+            let (back, command) = self.wire.pass(sent, heard, self.reach, self.numbered);
             word.copy_from_slice(&back);
             if let Some(command) = command {
                 self.obey(command);
@@ -310,28 +394,31 @@ impl SpiRing {
     fn obey(&mut self, command: Command) {
         match command {
             Command::Number { reach } => {
-                let count = if std::mem::replace(&mut self.numbered, true) { 0 } else { self.chips.len() as u8 };
+                let count = if std::mem::replace(&mut self.counted, true) { 0 } else { self.reach as u8 };
+                self.numbered = true;
                 // Its echo is the command; the word behind it tells the count.
                 self.wire.answer_at(reach + 1, &[0, count]);
             }
             Command::Reset { how } => {
-                for chip in &mut self.chips {
-                    if how == 0xed || how == 0 {
-                        chip.jobs.clear();
-                        chip.done = 0;
-                    }
-                    if how == 0 {
-                        chip.results.clear();
-                        chip.register.fill(0);
+                for chip in &mut self.chips[..self.reach] {
+                    match how {
+                        0xed => {
+                            chip.jobs.clear();
+                            (chip.done, chip.stratum) = (0, 0);
+                        }
+                        0 => chip.reset(),
+                        _ => {}
                     }
                 }
-                self.numbered &= how == 0xed;
+                self.counted &= how == 0xed;
+                self.numbered &= how != 0;
+                self.look_at_clocks();
             }
             Command::Result => {
-                let Some(result) = self.chips.iter_mut().filter(|c| !c.silent).find_map(|c| c.results.pop_front()) else {
-                    return;
-                };
-                self.answer(self.chips.len() * 2, result);
+                let mut ring = self.chips[..self.reach].iter_mut().filter(|c| !c.silent);
+                if let Some(result) = ring.find_map(|c| c.results.pop_front()) {
+                    self.answer(self.reach * 2, result);
+                }
             }
             Command::Write { chip, block } => {
                 let lock = Time::from_micros(self.now.micros() + LOCK_MICROS);
@@ -339,16 +426,17 @@ impl SpiRing {
                     c.register.copy_from_slice(&block);
                     c.locked_at = lock;
                 }
+                self.look_at_clocks();
             }
             Command::Read { chip } => {
-                let Some(n) = usize::from(chip).checked_sub(1).filter(|n| *n < self.chips.len() && !self.chips[*n].silent) else {
-                    return;
-                };
+                let place = usize::from(chip).checked_sub(1).filter(|n| self.numbered && *n < self.reach);
+                let Some(n) = place.filter(|n| !self.chips[*n].silent) else { return };
+                self.felt_at = self.now;
                 let block = self.block(n);
                 self.answer(2 * usize::from(chip) - 1, [&[0x1a, chip], &block[..]].concat());
             }
             Command::Job { id, chip, frame } => {
-                let job = self.job(id, &frame);
+                let job = Job::read(&self.kind, id, &frame);
                 for c in self.of(chip) {
                     // A third one is lost.
                     if c.jobs.len() < 2 {
@@ -360,22 +448,9 @@ impl SpiRing {
     }
 
     fn of(&mut self, chip: u8) -> impl Iterator<Item = &mut Chip> {
-        let all = chip == 0;
-        let chips = self.chips.iter_mut().enumerate();
-        chips.filter(move |(n, c)| (all || *n + 1 == usize::from(chip)) && !c.silent).map(|(_, c)| c)
-    }
-
-    fn answer(&mut self, reach: usize, mut bytes: Vec<u8>) {
-        if self.kind.checked {
-            let sum = wire::sum(&bytes);
-            bytes.extend(sum.to_be_bytes());
-        }
-        self.answers += 1;
-        if self.noise > 0 && self.answers.is_multiple_of(self.noise) {
-            let last = bytes.len() - 1;
-            bytes[last] ^= 0x10;
-        }
-        self.wire.answer_at(reach, &bytes);
+        let (all, numbered) = (chip == 0, self.numbered);
+        let meant = move |n: usize| all || (numbered && n + 1 == usize::from(chip));
+        self.chips[..self.reach].iter_mut().enumerate().filter(move |(n, c)| meant(*n) && !c.silent).map(|(_, c)| c)
     }
 
     /// A chip's register block as it reads.
@@ -384,7 +459,7 @@ impl SpiRing {
         let queued = (1u8 << c.jobs.len()) - 1;
         let mut block = c.register.clone();
         if self.kind.model == ChipModel::BitmineA1 {
-            block[2] = block[2] & !1 | u8::from(self.now >= c.locked_at && self.clock_of(c).0 > 0.0);
+            block[2] = block[2] & !1 | u8::from(self.now >= c.locked_at && c.clock.0 > 0.0);
             block[3] = queued;
             block[4] = 0;
             block[5] = c.cores;
@@ -396,50 +471,6 @@ impl SpiRing {
         }
         block
     }
-
-    fn job(&self, id: u8, frame: &[u8]) -> Job {
-        let state = |bytes: &[u8]| {
-            let word = |i: usize| u32::from_le_bytes([bytes[i], bytes[i + 1], bytes[i + 2], bytes[i + 3]]);
-            core::array::from_fn(|i| word(28 - 4 * i))
-        };
-        // The last midstate of a frame is number 0.
-        let midstates = (0..self.kind.midstates).rev().map(|i| state(&frame[2 + 32 * i..34 + 32 * i])).collect();
-        let rest = &frame[2 + 32 * self.kind.midstates..];
-        let word = |i: usize| u32::from_le_bytes([rest[i], rest[i + 1], rest[i + 2], rest[i + 3]]);
-        let mut tail = [0; 12];
-        tail.copy_from_slice(&rest[..12]);
-        // A target that is none lets nothing pass.
-        let zeros = if Target::from_compact(word(16)).is_some() { wire::zeros_of(word(16)) } else { 256 };
-        Job { id, midstates, tail, first: word(12), last: word(20), zeros: zeros.max(32) }
-    }
-}
-
-/// Leading zero bits of the hash of a header by its midstate.
-fn leading_zeros(midstate: &[u32; 8], tail: &[u8; 12], nonce: u32) -> u32 {
-    let mut second = [0; 64];
-    second[..12].copy_from_slice(tail);
-    second[12..16].copy_from_slice(&nonce.to_le_bytes());
-    second[16] = 0x80;
-    second[62..].copy_from_slice(&640u16.to_be_bytes());
-    let mut inner = *midstate;
-    compress256(&mut inner, &[second]);
-    let mut third = [0; 64];
-    for (bytes, word) in third.chunks_exact_mut(4).zip(inner) {
-        bytes.copy_from_slice(&word.to_be_bytes());
-    }
-    third[32] = 0x80;
-    third[62..].copy_from_slice(&256u16.to_be_bytes());
-    let mut outer = START;
-    compress256(&mut outer, &[third]);
-    let mut count = 0;
-    for word in outer.iter().rev() {
-        let zeros = word.swap_bytes().leading_zeros();
-        count += zeros;
-        if zeros < 32 {
-            break;
-        }
-    }
-    count
 }
 
 /// The host's end of a ring that somebody else also looks at; its time is its owner's.
@@ -448,8 +479,7 @@ pub struct SimSpi(pub Arc<Mutex<SpiRing>>);
 
 impl Spi for SimSpi {
     fn configure(&mut self, mode: SpiMode, hertz: u32) -> Result<(), BusError> {
-        let mut ring = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        (ring.mode, ring.hertz) = (Some(mode), hertz);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).configure(mode, hertz);
         Ok(())
     }
 

@@ -1,7 +1,7 @@
 //! Words on the ring: what a command is, and how many words later its echo or its answer comes by. Not here: what chips do.
 
 use super::Kind;
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
 
 /// A command that has arrived whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,8 +26,8 @@ pub(super) struct Wire {
     kind: Kind,
     /// Words that have passed.
     passed: usize,
-    /// What comes back, by when.
-    back: BTreeMap<usize, [u8; 2]>,
+    /// What comes back, the next word first.
+    back: VecDeque<[u8; 2]>,
     /// The command that is arriving, when it began and how long it is.
     frame: Vec<u8>,
     began: usize,
@@ -37,14 +37,15 @@ pub(super) struct Wire {
 
 impl Wire {
     pub(super) fn new(kind: Kind) -> Wire {
-        Wire { kind, passed: 0, back: BTreeMap::new(), frame: Vec::new(), began: 0, length: 0, reach: 0 }
+        Wire { kind, passed: 0, back: VecDeque::new(), frame: Vec::new(), began: 0, length: 0, reach: 0 }
     }
 
-    /// Passes a word in; gives the word that comes out, and a command that it completes.
-    pub(super) fn pass(&mut self, word: [u8; 2], heard: bool, chips: usize) -> ([u8; 2], Option<Command>) {
+    /// Passes a word in; gives the word that comes out, and a command that it completes. A single chip hears its own commands only
+    /// where chips are `numbered`.
+    pub(super) fn pass(&mut self, word: [u8; 2], heard: bool, chips: usize, numbered: bool) -> ([u8; 2], Option<Command>) {
         let at = self.passed;
         self.passed += 1;
-        let out = self.back.remove(&at).unwrap_or([0, 0]);
+        let out = self.back.pop_front().unwrap_or([0, 0]);
         if !heard || chips == 0 {
             self.frame.clear();
             return ([0, 0], None);
@@ -53,15 +54,15 @@ impl Wire {
             let Some(length) = self.length_of(word[0]) else { return (out, None) };
             let all = word[1] == 0;
             self.reach = if all { 2 * chips } else { 2 * usize::from(word[1]) - 1 };
-            // Beyond the ring's end nobody answers.
-            if usize::from(word[1]) > chips {
+            // Beyond the ring's end nobody answers, nor does one that does not know its place.
+            if usize::from(word[1]) > if numbered { chips } else { 0 } {
                 self.reach = usize::MAX;
             }
             (self.began, self.length) = (at, length);
         }
         self.frame.extend(word);
         if self.reach != usize::MAX && !matches!(self.frame[0] & 0x0f, 0x08 | 0x0a) {
-            self.back.insert(at + self.reach, word);
+            self.put(at + self.reach, word);
         }
         if self.frame.len() < self.length {
             return (out, None);
@@ -75,8 +76,17 @@ impl Wire {
         for (i, word) in bytes.chunks_exact(2).enumerate() {
             // An answer cannot come before it is asked for to its end.
             let at = (self.began + reach).max(self.passed) + i;
-            self.back.insert(at, [word[0], word[1]]);
+            self.put(at, [word[0], word[1]]);
         }
+    }
+
+    /// Puts a word where it comes by; one that should have passed by now is lost.
+    fn put(&mut self, at: usize, word: [u8; 2]) {
+        let Some(ahead) = at.checked_sub(self.passed) else { return };
+        if self.back.len() <= ahead {
+            self.back.resize(ahead + 1, [0, 0]);
+        }
+        self.back[ahead] = word;
     }
 
     /// Bytes of a command by its first.
@@ -95,9 +105,10 @@ impl Wire {
         let (command, chip) = (frame[0] & 0x0f, frame[1]);
         let block = 2 + self.kind.register;
         Some(match command {
-            0x01 => Command::Number { reach: self.reach },
-            0x04 => Command::Reset { how: frame[2] },
-            0x08 => Command::Result,
+            // These three are for all chips at once.
+            0x01 if chip == 0 => Command::Number { reach: self.reach },
+            0x04 if chip == 0 => Command::Reset { how: frame[2] },
+            0x08 if chip == 0 => Command::Result,
             0x09 if self.is_whole(&frame[..block], &frame[block..]) => Command::Write { chip, block: frame[2..block].to_vec() },
             0x0a => Command::Read { chip },
             n if n == self.kind.job.0 => {
@@ -151,7 +162,7 @@ mod tests {
             let mut out = vec![];
             for n in 0..40 {
                 let word = if n == 0 { [0x04, chip] } else { [0, 0] };
-                out.push(wire.pass(word, true, chips).0);
+                out.push(wire.pass(word, true, chips, true).0);
             }
             assert_eq!(out.iter().position(|w| *w == [0x04, chip]), Some(reach), "chip {chip}");
         }

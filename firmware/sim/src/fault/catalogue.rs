@@ -226,10 +226,11 @@ pub const KINDS: &[Kind] = &[
         harm: Harm::BrownOut,
         length: Length::For(seconds(3)),
         recovery: Recovery::Power,
-        // Sensors on chips fall silent with them.
+        // Sensors on chips fall silent with them; a ring on SPI is looked at all the time, and is found missing at once.
         shows: &[
             FaultCode::BrownOut,
             FaultCode::ChainSilent,
+            FaultCode::ChainMissing,
             FaultCode::RailFailed,
             FaultCode::SupplyFailed,
             FaultCode::ChainSlow,

@@ -263,10 +263,7 @@ impl Harm {
             }
             Harm::ForeignEeprom => world.set_eeprom(aim.chain, None),
             Harm::SupplyBabble => world.babble(on),
-            Harm::WrongNonces => {
-                let permille = if on { WRONG_PERMILLE } else { 0 };
-                world.chain(aim.chain).into_iter().for_each(|(c, now)| c.set_wrong(now, permille));
-            }
+            Harm::WrongNonces => world.set_wrong(aim.chain, if on { WRONG_PERMILLE } else { 0 }),
             Harm::BrownOut => world.feign().brown_out = on,
             Harm::HotUnplug if on => world.unplug(aim.chain),
             Harm::HotUnplug => world.plug(aim.chain),

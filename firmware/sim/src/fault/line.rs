@@ -71,8 +71,13 @@ impl LineHarm {
         lost
     }
 
+    /// Whether nothing is wrong.
+    pub(super) fn is_whole(&self) -> bool {
+        self.damage.is_none()
+    }
+
     /// What is left of bytes that pass.
-    fn pass(&mut self, way: usize, bytes: &mut Vec<u8>) {
+    pub(super) fn pass(&mut self, way: usize, bytes: &mut Vec<u8>) {
         match self.damage {
             None => {}
             Some(Damage::Silent) => bytes.clear(),
@@ -96,8 +101,8 @@ impl LineHarm {
     }
 }
 
-const SENT: usize = 0;
-const RECEIVED: usize = 1;
+pub(super) const SENT: usize = 0;
+pub(super) const RECEIVED: usize = 1;
 
 /// Wraps a line; the harm is shared with it.
 #[must_use]

@@ -12,6 +12,7 @@ pub mod harm;
 pub mod line;
 pub mod luck;
 pub mod scenario;
+pub mod spi;
 
 pub use by_hand::ByHand;
 pub use catalogue::{Kind, Picked, UnknownKind};
@@ -66,6 +67,10 @@ impl Harms {
 pub fn wrap(buses: Buses, seed: u64) -> (Buses, Harms) {
     let (i2c, bus) = bus::wrap(buses.i2c);
     let lines = (1u64..).zip(buses.uarts).map(|(i, line)| line::wrap(line, seed ^ (i << 56)));
-    let (uarts, lines) = lines.unzip();
-    (Buses { i2c, uarts, ..buses }, Harms { bus, lines })
+    let (uarts, mut lines): (Vec<_>, Vec<_>) = lines.unzip();
+    let rings = (1u64..).zip(buses.spis).map(|(i, line)| spi::wrap(line, seed ^ (i << 56)));
+    let (spis, rings): (Vec<_>, Vec<_>) = rings.unzip();
+    // A product's chains are all of one kind.
+    lines.extend(rings);
+    (Buses { i2c, uarts, spis, ..buses }, Harms { bus, lines })
 }
