@@ -42,14 +42,14 @@ const HASHBOARDS: [Hashboard; 3] = [hashboard(1), hashboard(2), hashboard(3)];
 pub const PRODUCT: Product = Product {
     name: "dragonmint-t1",
     title: "DragonMint T1",
-    tier: Tier::Simulated,
+    tier: Tier::Unproven,
     attachment: Attachment::Buses,
     hashboards: &HASHBOARDS,
-    // Its own board drives fans by PWM at 20 kHz; on a PC they hang on a fan controller of the I²C bus [?].
+    // Its own board drives fans by PWM at 20 kHz; on another they hang on a fan controller of the I²C bus [?].
     fan: FanPart::Emc2305 { address: 0x2d },
     fans: 2,
-    // Its supply is on whenever it is plugged in [1].
-    supply: SupplyPart::Fixed { volt: Volt(12.0) },
+    // Its supply is on whenever it is plugged in [1]; what it gives must be above what a board's converter makes of it [?].
+    supply: SupplyPart::Fixed { volt: Volt(16.2) },
     supply_enable: None,
     power: Watt(1400.0),
     limits: Limits {
@@ -61,12 +61,12 @@ pub const PRODUCT: Product = Product {
         clock_min: Megahertz(120.0),
         clock_nominal: Megahertz(1332.0),
         clock_max: Megahertz(1596.0),
-        supply: Volt(12.0),
-        // The voltage of a domain, which its voltage id trims [?].
-        rail_min: Volt(0.38),
-        rail_start: Volt(0.45),
-        rail_nominal: Volt(0.42),
-        rail_max: Volt(0.46),
+        supply: Volt(16.2),
+        // A voltage id trims the rail of all domains in series: ids 30, 18, 12 and 0 of a table whose unit is inferred [?].
+        rail_min: Volt(13.38),
+        rail_nominal: Volt(14.46),
+        rail_start: Volt(15.0),
+        rail_max: Volt(16.08),
         duty_min: Percent(20.0),
         fan_full: Rpm(6000.0),
         fans_min: 1,
@@ -74,5 +74,6 @@ pub const PRODUCT: Product = Product {
         reading_age_max: Duration::from_secs(5),
         care: Care::USUAL,
     },
-    control_boards: &["pc", "raspberrypi"],
+    // A PC has no SPI.
+    control_boards: &["raspberrypi"],
 };

@@ -59,6 +59,7 @@ pub const PRODUCTS: &[Product] = &[
     bitaxe_supra::PRODUCT,
     bitaxe_gamma::PRODUCT,
     emberone00::PRODUCT,
+    dragonmint_t1::PRODUCT,
 ];
 
 /// Every control board that an image can be made for.

@@ -30,7 +30,7 @@ pub struct ChipAt {
 pub enum Tier {
     /// What is known is written down; nothing has run.
     FactsOnly,
-    /// Runs in the simulator, after sources whose authors never saw it mine.
+    /// Runs in the simulator, after sources whose authors never saw it mine, or on a bus that no kernel here has.
     Unproven,
     /// Runs in the simulator.
     Simulated,

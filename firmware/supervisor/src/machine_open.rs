@@ -1,18 +1,21 @@
-//! Opens the machine of the settings: its serial lines and buses, each with its hand on a thread of its own.
+//! Opens the machine of the settings: its chains' lines and buses, each with its hand on a thread of its own.
 //!
 //! A line that cannot be opened is no reason not to start: its hand says so with every use, which `control` turns into faults with
 //! advice, while the page answers, and it is tried again (`reopen`). Not here: detecting machines (`detect`).
 
 use crate::event::Event;
 use crate::remote::RemoteHand;
-use crate::reopen::{Bus, Line, Lines, Outputs};
+use crate::reopen::{Bus, Line, Lines, Outputs, SpiLine};
 use crate::simulated;
 use anyhow::Context;
 use hwdrivers::bus::{NoPwm, Pwm};
 use hwdrivers::chip::bm13xx::{self, chain::Chain};
+use hwdrivers::chip::{ChainDriver, spi_ring};
 use model::settings::{Device, Mining, Problem};
-use model::{ChainId, FanPart, Leds, Product};
+use model::{ChainId, ChainLayout, ChainLine, FanPart, Leds, Product};
 use rig::{BoardHand, ChainHand, Hand, Scale};
+use rustix::fd::OwnedFd;
+use std::path::Path;
 use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
@@ -63,6 +66,15 @@ impl<'a> Machine<'a> {
                 format!("'pwm' is missing: {board} drives the fans itself; name their outputs, as /sys/class/pwm/pwmchip0");
             return Err(device.place.problem(what));
         }
+        for (board, path) in product.hashboards.iter().zip(&device.ttys) {
+            let (shown, name) = (path.display(), product.name);
+            let what = match (board.line, is_spidev(path)) {
+                (ChainLine::Spi, false) => format!("'ttys': the chips of {name} are on SPI; '{shown}' is no /dev/spidevB.C"),
+                (ChainLine::Uart, true) => format!("'ttys': the chips of {name} are on serial lines; '{shown}' is an SPI device"),
+                _ => continue,
+            };
+            return Err(device.place.problem(what));
+        }
         Ok(Some(Machine { device, read_every: mining.asic.poll_interval, product }))
     }
 
@@ -91,12 +103,10 @@ impl<'a> Machine<'a> {
         let mut chains: Vec<Box<dyn Hand>> = Vec::new();
         for ((id, board), path) in (0u8..).zip(self.product.hashboards).zip(&self.device.ttys) {
             let place = format!("chain {id}");
-            let (uart, arrivals) = Line::new(path, bm13xx::chip(board.chain.chip).map_or(model::Baud(115_200), |c| c.baud_reset))
-                .with_context(|| format!("make the descriptor of {place}"))?;
-            let driver = Chain::new(uart, &board.chain, self.scale());
+            let (driver, arrivals) = self.driver(board.line, &board.chain, path).with_context(|| format!("open {place}"))?;
             let sensor = rig::chain_sensor(self.product, ChainId(id));
-            let hand = ChainHand::new(ChainId(id), Box::new(driver), self.scale()).with_sensor(sensor);
-            let hand = RemoteHand::start(&place, hand, Some(arrivals), events.clone(), epoch);
+            let hand = ChainHand::new(ChainId(id), driver, self.scale()).with_sensor(sensor);
+            let hand = RemoteHand::start(&place, hand, arrivals, events.clone(), epoch);
             chains.push(Box::new(hand.with_context(|| format!("start the thread of {place}"))?));
         }
         let pwm: Box<dyn Pwm> = match (&self.device.pwm, self.product.fan) {
@@ -108,5 +118,81 @@ impl<'a> Machine<'a> {
         board.read_every(self.read_every);
         let board = RemoteHand::start("board", board, None, events.clone(), epoch).context("start the thread of the board")?;
         Ok(Hands { chains, board: Some(Box::new(board)) })
+    }
+
+    /// A chain's driver, and what polls readable when bytes arrive where they come unasked.
+    fn driver(
+        &self,
+        line: ChainLine,
+        chain: &ChainLayout,
+        path: &Path,
+    ) -> anyhow::Result<(Box<dyn ChainDriver>, Option<OwnedFd>)> {
+        match line {
+            ChainLine::Uart => {
+                let baud = bm13xx::chip(chain.chip).map_or(model::Baud(115_200), |c| c.baud_reset);
+                let (uart, arrivals) = Line::new(path, baud).context("make the descriptor of its line")?;
+                Ok((Box::new(Chain::new(uart, chain, self.scale())), Some(arrivals)))
+            }
+            ChainLine::Spi => {
+                let driver = spi_ring::chain(SpiLine::new(path), chain, self.scale());
+                Ok((driver.with_context(|| format!("find a driver for {:?} on SPI", chain.chip))?, None))
+            }
+        }
+    }
+}
+
+/// Whether a path is called as Linux calls SPI devices: spidev, bus, dot, chip select.
+fn is_spidev(path: &Path) -> bool {
+    let name = path.file_name().and_then(|n| n.to_str());
+    let numbers = name.and_then(|n| n.strip_prefix("spidev")).and_then(|n| n.split_once('.'));
+    let number = |n: &str| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit());
+    numbers.is_some_and(|(bus, select)| number(bus) && number(select))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use control::{Fact, Order};
+    use model::settings::{Known, read_known};
+    use model::{FaultCode, Time};
+
+    fn machine(device: &str) -> Result<String, String> {
+        let text = format!("mining: {{asic: {{devices: [{device}]}}}}");
+        let (settings, _) = read_known(&text, &Known { products: None, coins: None }).expect("settings");
+        match Machine::of(&settings.mining) {
+            Ok(machine) => Ok(machine.expect("a machine").product.name.to_owned()),
+            Err(problem) => Err(problem.what),
+        }
+    }
+
+    #[test]
+    fn chains_on_spi_are_at_spi_devices_and_others_are_not() {
+        let t1 =
+            |ttys: &str| machine(&format!("{{product: dragonmint-t1, ttys: [{ttys}], i2c: /dev/i2c-0, gpio: /dev/gpiochip0}}"));
+        assert_eq!(t1("/dev/spidev0.0, /dev/spidev0.1, /dev/spidev1.0"), Ok("dragonmint-t1".to_owned()));
+        for wrong in ["/dev/ttyUSB0", "/dev/spidev", "/dev/spidev0", "/dev/spidev0.", "/dev/spidev.1", "/dev/spidev0.x"] {
+            let said = t1(&format!("/dev/spidev0.0, /dev/spidev0.1, {wrong}")).expect_err("no SPI device");
+            assert!(said.contains("on SPI") && said.contains(wrong), "{said}");
+        }
+        let s19 =
+            "{product: antminer-s19jpro, ttys: [/dev/ttyS1, /dev/ttyS2, /dev/spidev0.0], i2c: /dev/i2c-0, gpio: /dev/gpiochip0}";
+        let said = machine(s19).expect_err("a serial product");
+        assert!(said.contains("serial lines") && said.contains("spidev0.0"), "{said}");
+    }
+
+    #[test]
+    fn a_missing_spi_device_is_one_fault_that_names_it() {
+        let board = &board::dragonmint_t1::PRODUCT.hashboards[1];
+        let missing = SpiLine::new(Path::new("/nonexistent/spidev0.1"));
+        let driver = spi_ring::chain(missing, &board.chain, HARDWARE).expect("a chip on SPI");
+        let mut hand = ChainHand::new(ChainId(1), driver, HARDWARE);
+        hand.obey(Time::ZERO, Order::StartChain(ChainId(1)));
+        let mut facts = Vec::new();
+        (1..100).for_each(|second| hand.turn(Time::from_secs(second), &mut facts));
+        let [Fact::ChainFailed { chain: ChainId(1), code: FaultCode::ChainMissing, detail }] = &facts[..] else {
+            panic!("{facts:?}");
+        };
+        assert!(detail.contains("chain 1") && detail.contains("open SPI device /nonexistent/spidev0.1"), "{detail}");
+        assert!(!FaultCode::ChainMissing.advice().is_empty());
     }
 }

@@ -5,9 +5,10 @@
 //! another board is never driven in its place. Not here: what becomes of a chain meanwhile (`control`), and who owns which path (`machine_open`).
 
 use crate::detect;
+use hwdrivers::bus::spi::LinuxSpi;
 use hwdrivers::bus::tty::LinuxTty;
 use hwdrivers::bus::usb::{self, UsbBoard};
-use hwdrivers::bus::{BusError, Gpio, I2c, Message, Pwm, Uart, open};
+use hwdrivers::bus::{BusError, Gpio, I2c, Message, Pwm, Spi, SpiMode, Uart, open};
 use model::{Baud, Percent};
 use rustix::event::epoll;
 use rustix::fd::OwnedFd;
@@ -171,6 +172,44 @@ impl Uart for Line {
     /// By the descriptor that its thread polls.
     fn wakes(&self) -> bool {
         true
+    }
+}
+
+/// A chain's SPI device.
+pub struct SpiLine {
+    held: Held<LinuxSpi>,
+    /// Mode and clock that it was told, which it is told again when it is opened again.
+    settings: Option<(SpiMode, u32)>,
+}
+
+impl SpiLine {
+    /// A device at this path, opened at its first use.
+    pub fn new(path: &Path) -> SpiLine {
+        SpiLine { held: Held::new(path), settings: None }
+    }
+
+    fn with<R>(&mut self, used: impl FnOnce(&mut LinuxSpi) -> Result<R, BusError>) -> Result<R, BusError> {
+        let settings = self.settings;
+        let open = |path: &Path| {
+            let mut spi = LinuxSpi::open(path)?;
+            settings.map_or(Ok(()), |(mode, hertz)| spi.configure(mode, hertz))?;
+            Ok(spi)
+        };
+        let done = used(self.held.get(open)?);
+        if let Err(error) = &done {
+            self.held.judge(error);
+        }
+        done
+    }
+}
+
+impl Spi for SpiLine {
+    fn configure(&mut self, mode: SpiMode, hertz: u32) -> Result<(), BusError> {
+        self.settings = Some((mode, hertz));
+        self.with(|spi| spi.configure(mode, hertz))
+    }
+    fn transfer(&mut self, bytes: &mut [u8]) -> Result<(), BusError> {
+        self.with(|spi| spi.transfer(bytes))
     }
 }
 
@@ -372,6 +411,25 @@ mod tests {
         rustix::io::ioctl_fionbio(&other, true).expect("set");
         assert!(rustix::io::read(&other, &mut buffer).is_err(), "not a byte to the other board");
         let _ = std::fs::remove_dir_all(folder);
+    }
+
+    #[test]
+    fn an_spi_device_that_is_not_there_or_none_says_so() {
+        let path = folder("spi").join("spidev0.0");
+        let mut spi = SpiLine::new(&path);
+        for _ in 0..2 {
+            let error = spi.configure(SpiMode::One, 390_625).expect_err("not there");
+            assert!(error.to_string().contains("spidev0.0"), "{error}");
+            assert!(spi.transfer(&mut [0; 2]).is_err());
+        }
+        // It was told mode and clock before: what cannot take them when it is back is no device of this kind.
+        std::fs::write(&path, "a file").expect("written");
+        let said = until("tried again", || {
+            let said = spi.transfer(&mut [0; 2]).expect_err("no device").to_string();
+            said.contains("set mode and clock").then_some(said)
+        });
+        assert!(said.contains("spidev0.0"), "{said}");
+        let _ = std::fs::remove_dir_all(path.parent().expect("its folder"));
     }
 
     #[test]

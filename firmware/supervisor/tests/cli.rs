@@ -112,6 +112,13 @@ fn help_has_an_example_and_no_arguments_is_wrong_input() {
 }
 
 #[test]
+fn a_product_on_spi_is_served_on_no_pty_and_says_so() {
+    let o = otedama(&["simulate", "dragonmint-t1", "--pty"]);
+    assert!(!o.status.success() && out(&o).is_empty());
+    assert!(err(&o).contains("on SPI") && err(&o).contains("without --pty"), "{}", err(&o));
+}
+
+#[test]
 fn bench_measures_and_refuses_what_it_cannot_do() {
     let o = otedama(&["bench", "sha256d", "--threads", "2", "--seconds", "0.1", "--json"]);
     assert_eq!(o.status.code(), Some(0), "{}", err(&o));

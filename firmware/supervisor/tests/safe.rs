@@ -3,7 +3,7 @@
 
 use hwdrivers::bus::{Gpio, I2c};
 use hwdrivers::power::{self, Event, Order, Power};
-use model::{FanPart, Percent, Product, Time, Volt};
+use model::{ChainLine, FanPart, Hashboard, Percent, Product, Time, Volt};
 use sim::bench_socket::BenchSocket;
 use sim::{Buses, World, buses, lock};
 use std::io::{BufRead, BufReader};
@@ -30,7 +30,8 @@ fn told(world: &Mutex<World>, part: &mut dyn Power, i2c: &mut dyn I2c, gpio: &mu
                 Some(Event::Done(done)) if done == *order => break,
                 Some(Event::Failed { order, error }) => panic!("{order:?}: {error}"),
                 Some(_) => {}
-                None => lock(world).advance(part.wake_at().max(now + Duration::from_millis(1)).min(end)),
+                // A voltage id's pulses are quarters of a millisecond.
+                None => lock(world).advance(part.wake_at().max(now + Duration::from_micros(1)).min(end)),
             }
         }
     }
@@ -68,7 +69,12 @@ fn secured(product: &Product, name: &str, said: &str) -> (Arc<Mutex<World>>, Bus
     assert!((0..chains).all(|c| lock(&world).rail(c) > Some(Volt(0.0))), "{name} is on");
 
     let path = socket.display();
-    let ttys: Vec<String> = (0..chains).map(|c| format!("/dev/none{c}")).collect();
+    // None is there: what makes safe needs none.
+    let line = |(c, b): (usize, &Hashboard)| match b.line {
+        ChainLine::Uart => format!("/dev/none{c}"),
+        ChainLine::Spi => format!("/dev/spidev99.{c}"),
+    };
+    let ttys: Vec<String> = product.hashboards.iter().enumerate().map(line).collect();
     let device = format!(
         "{{product: {}, ttys: [{}], i2c: {path}, gpio: {path}, simulated: true{said}}}",
         product.name,

@@ -100,7 +100,11 @@ const ASIC: &[Field] = &[
 
 const DEVICE: &[Field] = &[
     required("product", "What it is; `otedama boards` lists what is known.", "antminer-s19jpro"),
-    required("ttys", "The serial line of each chain, chain 0 first.", "[/dev/ttyUSB0, /dev/ttyUSB1, /dev/ttyUSB2]"),
+    required(
+        "ttys",
+        "The line of each chain, chain 0 first: serial, or /dev/spidevB.C where chips are on SPI.",
+        "[/dev/ttyUSB0, /dev/ttyUSB1, /dev/ttyUSB2]",
+    ),
     required("i2c", "The bus of its sensors, fans and supply.", "/dev/i2c-0"),
     required("gpio", "The lines of reset, plug and supply.", "/dev/gpiochip0"),
     field(

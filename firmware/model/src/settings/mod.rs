@@ -205,7 +205,7 @@ pub struct Asic {
 pub struct Device {
     /// The product's name.
     pub product: String,
-    /// The serial line of each chain, chain 0 first.
+    /// The line of each chain, chain 0 first: serial, or an SPI device.
     pub ttys: Vec<PathBuf>,
     /// The I²C bus: a device, or the socket of a simulation.
     pub i2c: PathBuf,
