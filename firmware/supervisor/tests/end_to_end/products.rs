@@ -1,7 +1,6 @@
-//! Products on ptys: `simulate PRODUCT --pty` gives the settings of a machine, and `serve` mines with them. One of each kind: a USB
-//! board whose parts sit behind its own controller, an Antminer that rolls versions, one that works on midstates.
+//! Products on ptys: `simulate PRODUCT --pty` gives the settings of a machine, and `serve` mines with them. All with a serial chain.
 //!
-//! Not here: every product (`sim`'s `products.rs`, in virtual time), and the S19j Pro, which all else is tested with.
+//! Not here: virtual time (`sim`'s `products.rs`), and the S19j Pro, which all else is tested with.
 
 use crate::bench::{self, Machine, Serve};
 use serde_json::Value;
@@ -28,6 +27,30 @@ fn mines(product: &str) {
     let right: u64 = chains(&status).iter().map(|c| c["nonces"].as_u64().unwrap_or(0)).sum();
     assert!(wrong * 20 <= right, "{wrong} of {right} nonces are wrong: both ends count alike\n{status:#}");
     serve.end();
+}
+
+/// Those without a test of their own, in as many parts as processors may share.
+fn others_mine(part: usize) {
+    let named = ["antminer-s19jpro", "bitaxe-gamma", "antminer-s21", "antminer-s9"];
+    let serial = |p: &&model::Product| p.hashboards.iter().all(|b| b.line == model::ChainLine::Uart);
+    let others: Vec<_> = board::PRODUCTS.iter().filter(serial).filter(|p| !named.contains(&p.name)).collect();
+    assert!(others.len() > 5, "{others:?}");
+    others.iter().skip(part).step_by(3).for_each(|p| mines(p.name));
+}
+
+#[test]
+fn a_third_of_the_others_mines() {
+    others_mine(0);
+}
+
+#[test]
+fn another_third_mines() {
+    others_mine(1);
+}
+
+#[test]
+fn the_last_third_mines() {
+    others_mine(2);
 }
 
 #[test]
