@@ -34,14 +34,17 @@ impl SimChain {
         self.job.is_some()
     }
 
+    fn is_meant(&self, to: To, index: usize) -> bool {
+        to == To::All || to == To::One(self.chips[index].address)
+    }
+
     fn chosen(&self, to: To) -> Vec<usize> {
-        let meant = |i: &usize| to == To::All || to == To::One(self.chips[*i].address);
-        (0..self.reach()).filter(meant).collect()
+        (0..self.reach()).filter(|i| self.is_meant(to, *i)).collect()
     }
 
     fn read(&mut self, to: To, register: u8) {
-        for index in self.chosen(to) {
-            if self.bodies[index].dead || self.chips[index].pll.is_none() {
+        for index in 0..self.reach() {
+            if !self.is_meant(to, index) || self.bodies[index].dead || self.chips[index].pll.is_none() {
                 continue;
             }
             let value = self.value(index, register);

@@ -99,7 +99,7 @@ impl SimChain {
         if counting != Counting::Totals || !matches!(register, r::NONCE_ERRORS | r::QUARTER_HASHES..=r::HASHES) {
             return None;
         }
-        self.settle();
+        self.settle_one(index);
         let chip = &self.chips[index];
         let hashes = match register {
             r::HASHES => chip.hashed,

@@ -187,19 +187,22 @@ impl SimChain {
 
     /// Brings every chip's count of its hashes up to now.
     pub(super) fn settle(&mut self) {
-        for index in 0..self.chips.len() {
-            let chip = &self.chips[index];
-            let seconds = self.now.since(chip.settled.max(chip.locked_at)).as_secs_f64();
-            let Some(hashes) = chip.walk.map(|w| w.rate() * seconds).filter(|h| *h > 0.0) else {
-                self.chips[index].settled = self.now;
-                continue;
-            };
-            let bad = chip.pll.map_or(0.0, |pll| self.loss(index, pll)) + f64::from(self.bodies[index].wrong) / 1000.0;
-            let chip = &mut self.chips[index];
-            chip.hashed += hashes;
-            chip.bad += hashes * bad.min(1.0);
-            chip.settled = self.now;
-        }
+        (0..self.chips.len()).for_each(|index| self.settle_one(index));
+    }
+
+    /// The same of one chip.
+    pub(super) fn settle_one(&mut self, index: usize) {
+        let chip = &self.chips[index];
+        let seconds = self.now.since(chip.settled.max(chip.locked_at)).as_secs_f64();
+        let Some(hashes) = chip.walk.map(|w| w.rate() * seconds).filter(|h| *h > 0.0) else {
+            self.chips[index].settled = self.now;
+            return;
+        };
+        let bad = chip.pll.map_or(0.0, |pll| self.loss(index, pll)) + f64::from(self.bodies[index].wrong) / 1000.0;
+        let chip = &mut self.chips[index];
+        chip.hashed += hashes;
+        chip.bad += hashes * bad.min(1.0);
+        chip.settled = self.now;
     }
 
     /// How replies of a chip look.

@@ -119,8 +119,10 @@ impl Decoder {
         if self.buffer.len() < size.bytes() {
             return None;
         }
-        let body: Vec<u8> = self.buffer.iter().skip(skip).take(size.bytes() - skip).copied().collect();
-        Reply::from_body(&body)
+        let mut body = [0; ReplySize::Long.bytes()];
+        let body = &mut body[..size.bytes() - skip];
+        body.iter_mut().zip(self.buffer.iter().skip(skip)).for_each(|(to, from)| *to = *from);
+        Reply::from_body(body)
     }
 
     /// Whether a frame can end here: behind it stands nothing, or a preamble or its beginning.
