@@ -11,11 +11,11 @@ use anyhow::{Context, ensure};
 use std::path::Path;
 use std::process::Command;
 
-/// Records one chain, and counts.
+/// Records a machine, and counts.
 pub fn measure(report: &mut Report) -> anyhow::Result<()> {
     let valgrind = Command::new("valgrind").arg("--version").output();
     ensure!(valgrind.is_ok_and(|o| o.status.success()), "there is no valgrind: './setup bench' installs it");
-    report.doing("recording a chain, and counting instructions four times (a minute)");
+    report.doing("recording a machine, and counting instructions four times (a minute)");
     let folder = Folder::new("replay")?;
     let file = folder.path().join("replies");
     replay::record(&file)?;
@@ -29,7 +29,7 @@ pub fn measure(report: &mut Report) -> anyhow::Result<()> {
     for (name, more, parts) in [
         ("nonce_instructions", nonces.saturating_sub(quiet), found),
         ("job_instructions", jobs.saturating_sub(quiet), sent),
-        ("chain_quiet_second_instructions", quiet.saturating_sub(short), seconds),
+        ("machine_quiet_second_instructions", quiet.saturating_sub(short), seconds),
     ] {
         report.add(&Figure::once(name, (more as f64 / parts as f64).round(), Goal::None));
     }

@@ -1,6 +1,7 @@
-//! One chain's replies, recorded from simulated chips and played to the real driver, its hand and the decider, in virtual time.
+//! The replies of a machine's chains, recorded from simulated chips and played to the real drivers, their hands and the decider, in
+//! virtual time.
 //!
-//! Everything else of the machine says yes: its supply, its rail, and thermometers and fans that are well. So the same
+//! Everything else of the machine says yes: its supply, its rails, and thermometers and fans that are well. So the same
 //! recording gives the same instructions every time. Not here: counting them (`instructions`).
 
 use anyhow::{Context, bail};
@@ -28,7 +29,7 @@ pub const STRETCH: Duration = Duration::from_secs(20);
 pub const SHORT: Duration = Duration::from_secs(10);
 
 const PRODUCT: &model::Product = &board::antminer_s19jpro::PRODUCT;
-/// When the chain is at full work in any case, and the comparison begins.
+/// When the chains are at full work in any case, and the comparison begins.
 const BEGIN: Time = Time::from_secs(60);
 /// Step of the recording: what a reply is late by at most.
 const STEP: Duration = Duration::from_millis(2);
@@ -83,26 +84,31 @@ impl Told {
     }
 }
 
-/// Replies as they came: when, and which bytes.
-type Replies = Vec<(Time, Vec<u8>)>;
+/// Replies as they came: when, from which chain, and which bytes.
+type Replies = Vec<(Time, usize, Vec<u8>)>;
+/// Simulated chips, of each chain.
+type Chips = Vec<Arc<Mutex<SimChain>>>;
 
 /// Lets simulated chips work on the jobs that a replay gets, and writes their replies into a file.
 pub fn record(file: &Path) -> anyhow::Result<()> {
-    let layout = PRODUCT.hashboards.first().context("a product has hashboards")?.chain;
-    let chips = Arc::new(Mutex::new(SimChain::new(layout, 1, SCALE)));
+    let chain = |(board, seed): (&model::Hashboard, u64)| Arc::new(Mutex::new(SimChain::new(board.chain, seed, SCALE)));
+    let chips: Chips = PRODUCT.hashboards.iter().zip(1..).map(chain).collect();
     let (clock, replies) = (Arc::new(AtomicU64::new(0)), Arc::new(Mutex::new(Replies::new())));
-    let line =
-        Recorder { chips: Arc::clone(&chips), clock: Arc::clone(&clock), baud: Baud(115_200), replies: Arc::clone(&replies) };
-    let mut bench = Bench::new(Box::new(line), clock, Some(chips));
+    let line = |(at, chips): (usize, &Arc<Mutex<SimChain>>)| {
+        let (chips, clock, replies) = (Arc::clone(chips), Arc::clone(&clock), Arc::clone(&replies));
+        Box::new(Recorder { at, chips, clock, baud: Baud(115_200), replies }) as Box<dyn Uart>
+    };
+    let lines = chips.iter().enumerate().map(line).collect();
+    let mut bench = Bench::new(lines, Arc::clone(&clock), chips);
     let mut now = Time::ZERO;
     while now < BEGIN + STRETCH {
         bench.turn(now, JOB_EVERY);
         now = now + STEP;
     }
     let mut text = String::new();
-    for (at, bytes) in replies.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+    for (at, chain, bytes) in replies.lock().unwrap_or_else(PoisonError::into_inner).iter() {
         let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
-        writeln!(text, "{} {hex}", at.micros()).expect("a string takes all");
+        writeln!(text, "{} {chain} {hex}", at.micros()).expect("a string takes all");
     }
     std::fs::write(file, text).with_context(|| format!("write {}", file.display()))
 }
@@ -119,20 +125,26 @@ pub fn child(mut args: impl Iterator<Item = String>) -> anyhow::Result<()> {
 fn read(file: &Path) -> anyhow::Result<Replies> {
     let text = std::fs::read_to_string(file).with_context(|| format!("read {}", file.display()))?;
     let reply = |line: &str| {
-        let (at, hex) = line.split_once(' ')?;
+        let mut words = line.split(' ');
+        let (at, chain, hex) = (words.next()?, words.next()?, words.next()?);
         let bytes = hex.as_bytes().chunks(2).map(|h| u8::from_str_radix(std::str::from_utf8(h).ok()?, 16).ok());
-        Some((Time::from_micros(at.parse().ok()?), bytes.collect::<Option<Vec<u8>>>()?))
+        Some((Time::from_micros(at.parse().ok()?), chain.parse().ok()?, bytes.collect::<Option<Vec<u8>>>()?))
     };
     text.lines().map(|l| reply(l).with_context(|| format!("read the reply '{l}'"))).collect()
 }
 
 fn play(mut replies: Replies, mode: Mode) -> Told {
     if mode != Mode::Nonces {
-        replies.retain(|(at, _)| *at < BEGIN);
+        replies.retain(|(at, ..)| *at < BEGIN);
     }
-    let times: Vec<Time> = replies.iter().map(|(at, _)| *at).collect();
+    let times: Vec<Time> = replies.iter().map(|(at, ..)| *at).collect();
     let clock = Arc::new(AtomicU64::new(0));
-    let mut bench = Bench::new(Box::new(Player { replies: replies.into(), clock: Arc::clone(&clock) }), clock, None);
+    let line = |chain| {
+        let own = replies.iter().filter(|(_, of, _)| *of == chain).map(|(at, _, bytes)| (*at, bytes.clone()));
+        Box::new(Player { replies: own.collect(), clock: Arc::clone(&clock) }) as Box<dyn Uart>
+    };
+    let lines = (0..PRODUCT.hashboards.len()).map(line).collect();
+    let mut bench = Bench::new(lines, Arc::clone(&clock), vec![]);
     let end = BEGIN + if mode == Mode::Short { SHORT } else { STRETCH };
     let (mut now, mut next) = (Time::ZERO, 0);
     while now < end {
@@ -149,7 +161,7 @@ fn play(mut replies: Replies, mode: Mode) -> Told {
     Told { nonces: status.chains.iter().map(|c| c.nonces).sum(), jobs: bench.jobs }
 }
 
-/// The firmware of one chain, and its pool.
+/// The firmware of a machine, and its pool.
 struct Bench {
     rig: Rig,
     clock: Arc<AtomicU64>,
@@ -160,20 +172,22 @@ struct Bench {
 }
 
 impl Bench {
-    fn new(line: Box<dyn Uart>, clock: Arc<AtomicU64>, chips: Option<Arc<Mutex<SimChain>>>) -> Bench {
-        let layout = &PRODUCT.hashboards[0].chain;
-        let chain = ChainHand::new(ChainId(0), Box::new(Chain::new(line, layout, SCALE)), SCALE);
+    fn new(lines: Vec<Box<dyn Uart>>, clock: Arc<AtomicU64>, chips: Chips) -> Bench {
+        let hand = |((id, board), line): ((u8, &model::Hashboard), Box<dyn Uart>)| {
+            Box::new(ChainHand::new(ChainId(id), Box::new(Chain::new(line, &board.chain, SCALE)), SCALE)) as Box<dyn Hand>
+        };
+        let chains = (0u8..).zip(PRODUCT.hashboards).zip(lines).map(hand).collect();
         let plan = Plan {
             product: Some(PRODUCT),
             upstreams: 1,
             autostart: true,
-            small_cores: hwdrivers::chip::small_cores(layout.chip),
+            small_cores: hwdrivers::chip::small_cores(PRODUCT.hashboards[0].chain.chip),
             cpus: 0,
             cpu_hashes_per_second: 0.0,
             cooling: model::Cooling::default(),
         };
         let board = Agreeable { chips, facts: Vec::new(), due: Time::ZERO, told: 0 };
-        let rig = Rig::new(Brain::new(Time::ZERO, plan), vec![Box::new(chain)], Some(Box::new(board)), vec![]);
+        let rig = Rig::new(Brain::new(Time::ZERO, plan), chains, Some(Box::new(board)), vec![]);
         Bench { rig, clock, jobs: 0, job_at: Time::ZERO, apart: JOB_EVERY }
     }
 
@@ -220,17 +234,19 @@ fn job(n: u64) -> Job {
     }
 }
 
-/// The rest of a machine, with one board: it does what it is told and is well.
+/// The rest of a machine: it does what it is told and is well.
 struct Agreeable {
-    chips: Option<Arc<Mutex<SimChain>>>,
+    /// Chips that feel power and reset; none where their replies are played.
+    chips: Chips,
     facts: Vec<Fact>,
     due: Time,
     told: u32,
 }
 
 impl Agreeable {
-    fn chips(&self, act: impl Fn(&mut SimChain)) {
-        self.chips.iter().for_each(|c| act(&mut c.lock().unwrap_or_else(PoisonError::into_inner)));
+    fn chips(&self, of: ChainId, act: impl Fn(&mut SimChain)) {
+        let chips = self.chips.get(usize::from(of.0));
+        chips.into_iter().for_each(|c| act(&mut c.lock().unwrap_or_else(PoisonError::into_inner)));
     }
 }
 
@@ -240,11 +256,9 @@ impl Hand for Agreeable {
             Order::Supply(volt) => self.facts.push(Fact::Supply(Ok(volt))),
             Order::Rail { chain, volt } => {
                 self.facts.push(Fact::Rail { chain, value: Ok(volt) });
-                if chain == ChainId(0) {
-                    self.chips(|c| c.set_power(now, volt.unwrap_or(Volt(0.0))));
-                }
+                self.chips(chain, |c| c.set_power(now, volt.unwrap_or(Volt(0.0))));
             }
-            Order::Reset { chain: ChainId(0), held } => self.chips(|c| c.set_reset(now, held)),
+            Order::Reset { chain, held } => self.chips(chain, |c| c.set_reset(now, held)),
             _ => {}
         }
     }
@@ -255,15 +269,14 @@ impl Hand for Agreeable {
             return;
         }
         (self.due, self.told) = (now + TELL_EVERY, self.told + 1);
-        // The other boards are not plugged in.
-        let others = (1u8..).zip(PRODUCT.hashboards.iter().skip(1));
-        facts.extend(others.map(|(chain, _)| Fact::Plugged { chain: ChainId(chain), plugged: false }));
         // One that stood still would be broken.
         let value = Ok(Celsius(50.0 + f64::from(self.told % 5) / 16.0));
-        let sensors = PRODUCT.hashboards[0].sensors.len();
-        let read =
-            (0u8..).take(sensors).map(|s| Fact::Temperature { sensor: SensorId(s), chain: ChainId(0), value: value.clone() });
-        facts.extend(read);
+        let mut sensors = (0u8..).map(SensorId);
+        for (chain, board) in (0u8..).map(ChainId).zip(PRODUCT.hashboards) {
+            facts.push(Fact::Plugged { chain, plugged: true });
+            let own = sensors.by_ref().take(board.sensors.len());
+            facts.extend(own.map(|sensor| Fact::Temperature { sensor, chain, value: value.clone() }));
+        }
         facts.extend((0..PRODUCT.fans).map(|fan| Fact::FanSpeed { fan: FanId(fan), value: Ok(Some(Rpm(4000.0))) }));
     }
 
@@ -274,6 +287,8 @@ impl Hand for Agreeable {
 
 /// A line to simulated chips that writes down what they say.
 struct Recorder {
+    /// Which chain.
+    at: usize,
     chips: Arc<Mutex<SimChain>>,
     clock: Arc<AtomicU64>,
     baud: Baud,
@@ -294,7 +309,7 @@ impl Uart for Recorder {
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize, BusError> {
         let n = self.chips.lock().unwrap_or_else(PoisonError::into_inner).take_bytes(self.now(), self.baud, buffer);
         if n > 0 {
-            self.replies.lock().unwrap_or_else(PoisonError::into_inner).push((self.now(), buffer[..n].to_vec()));
+            self.replies.lock().unwrap_or_else(PoisonError::into_inner).push((self.now(), self.at, buffer[..n].to_vec()));
         }
         Ok(n)
     }
