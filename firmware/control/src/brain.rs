@@ -39,6 +39,8 @@ const TUNE_EVERY: Duration = Duration::from_millis(100);
 const THREAD_PROVES: Duration = Duration::from_secs(90);
 /// Something is looked at this often even where nothing is due.
 const TICK: Duration = Duration::from_secs(1);
+/// Where hands only report what they find, at most this often: an S21 finds two hundred nonces a second, and none changes an order.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Noise and lost orders that were not told again for so long are over.
 const PASSING: Duration = Duration::from_secs(60);
 /// After a stop, hands report for at least this long what they found before.
@@ -99,7 +101,12 @@ pub struct Brain {
     passing: BTreeMap<(FaultCode, String), Time>,
     duty_told: Option<(Percent, Time)>,
     orders: VecDeque<Order>,
+    /// When it was last decided, and when time alone asks for it again.
     last: Time,
+    due: Time,
+    /// When something was last told, and whether that wants a decision.
+    told: Time,
+    undecided: bool,
 }
 
 impl Brain {
@@ -135,6 +142,9 @@ impl Brain {
             duty_told: None,
             orders: VecDeque::new(),
             last: now,
+            due: now,
+            told: now,
+            undecided: true,
         };
         let held = brain.chains.iter().map(|c| Order::Reset { chain: c.id, held: true }).collect::<Vec<_>>();
         held.into_iter().for_each(|o| brain.order(o));
@@ -145,9 +155,11 @@ impl Brain {
         brain
     }
 
-    /// Something happened.
+    /// Something happened. What was told together is decided once, with the next order that is asked for.
     pub fn tell(&mut self, now: Time, fact: Fact) {
-        let now = now.max(self.last);
+        let now = now.max(self.last).max(self.told);
+        self.told = now;
+        let found = matches!(fact, Fact::Nonce(_) | Fact::HardwareError(_) | Fact::FrameErrors { .. } | Fact::ChipStats { .. });
         let mut orders = Vec::new();
         let (faults, o) = (&mut self.faults, &mut orders);
         match fact {
@@ -275,25 +287,33 @@ impl Brain {
             }
         }
         orders.into_iter().for_each(|o| self.order(o));
-        self.decide(now);
+        self.undecided |= !found || self.faults.changed() || now >= self.due;
     }
 
     /// Time alone passed.
     pub fn tick(&mut self, now: Time) {
-        self.decide(now.max(self.last));
+        let now = now.max(self.last).max(self.told);
+        if self.undecided || now >= self.due || now.since(self.last) >= LOOK_EVERY {
+            self.decide(now);
+        }
     }
 
     /// What is to be done next; `None` where nothing is.
     pub fn next_order(&mut self) -> Option<Order> {
+        if self.undecided && self.orders.is_empty() {
+            self.decide(self.told);
+        }
         self.orders.pop_front()
     }
 
     /// When [`Brain::tick`] is due at latest.
     #[must_use]
     pub fn wake_at(&self) -> Time {
-        if !self.orders.is_empty() {
-            return self.last;
-        }
+        if self.undecided || !self.orders.is_empty() { self.last } else { self.due }
+    }
+
+    /// When time alone changes something.
+    fn next_due(&self) -> Time {
         let parts = [
             self.thermal.as_ref().map_or(Time::NEVER, Thermal::wake_at),
             self.supply.as_ref().map_or(Time::NEVER, Supply::wake_at),
@@ -328,10 +348,9 @@ impl Brain {
     }
 
     /// The one place where the controllers meet. Precedence: thermal and power > bringup > tuning > schedule. What heat forbids no
-    /// chain starts, and what is
-    /// not hashing gets no work.
+    /// chain starts, and what is not hashing gets no work.
     fn decide(&mut self, now: Time) {
-        self.last = now;
+        (self.last, self.undecided) = (now, false);
         let mut orders = Vec::new();
         let allowed = self.mining && self.plan.upstreams > 0;
         let served = allowed || self.is_finishing(now);
@@ -368,6 +387,7 @@ impl Brain {
         });
         orders.extend(self.faults.take_changes());
         orders.into_iter().for_each(|o| self.order(o));
+        self.due = self.next_due();
     }
 
     /// Heat, power, tuning, chains and supply: what may run, and what must not. Whichever of heat and power allows less counts.

@@ -19,7 +19,7 @@ const PLAN: Plan = Plan {
     cooling: Cooling { mode: model::CoolingMode::Auto, target: None, hot: None, danger: None },
 };
 
-/// A work's one nonce each 1.8 s is then more than the chains of [`PRODUCT`] promise.
+/// A work's one nonce each 1.5 s is then more than the chains of [`PRODUCT`] promise.
 const NONCE_BITS: u8 = 43;
 
 /// A rig that obeys at once, and keeps what was ordered.

@@ -67,6 +67,12 @@ impl Faults {
         self.present.iter().map(|((code, place), detail)| Fault { code: *code, place: place.clone(), detail: detail.clone() })
     }
 
+    /// Whether anything changed that was not taken yet.
+    #[must_use]
+    pub fn changed(&self) -> bool {
+        !self.changes.is_empty()
+    }
+
     /// What changed since the last call.
     pub fn take_changes(&mut self) -> Vec<Order> {
         std::mem::take(&mut self.changes)

@@ -50,7 +50,7 @@ fn a_job_that_voids_nothing_waits_for_the_refill_and_the_old_one_still_counts() 
     s.job(at(1), job(2, 0, false)).expect("good");
     assert_eq!(due(&mut s, at(1)), []);
     let refill = s.wake_at();
-    assert_eq!(refill, Time::from_millis(1800), "at nine tenths of the epoch");
+    assert_eq!(refill, Time::from_millis(1500), "at three quarters of the epoch");
     assert!(due(&mut s, refill).iter().all(|w| w.job == JobId(2)));
     assert!(matches!(s.nonce(&nonce(&old[0], 7)), Found::Share(_)));
 }
