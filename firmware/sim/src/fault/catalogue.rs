@@ -89,8 +89,10 @@ const ROW: Kind = Kind {
 /// A part of the control bus that fails cuts the power of a board or of all.
 const BUS_PARTS: &[FaultCode] =
     &[FaultCode::SensorLost, FaultCode::FanFailed, FaultCode::RailFailed, FaultCode::SupplyFailed, FaultCode::BusFailed];
-/// Noise is shown for a minute after it was last heard. Chips that it hid while they were counted show themselves one by one.
-const NOISE_FADES: &[FaultCode] = &[FaultCode::ChainNoise, FaultCode::ChainShort, FaultCode::ChainSlow];
+/// Noise is shown for a minute after it was last heard. Chips that it hid while they were counted show themselves one by one, and of its
+/// damaged replies one in thirty-two passes a checksum of five bits, as a wrong nonce: those are judged over minutes.
+const NOISE_FADES: &[FaultCode] =
+    &[FaultCode::ChainNoise, FaultCode::ChainShort, FaultCode::ChainSlow, FaultCode::HardwareErrors];
 const LINE: &[FaultCode] =
     &[FaultCode::ChainSilent, FaultCode::ChainMissing, FaultCode::ChainShort, FaultCode::ChainSlow, FaultCode::ChainNoise];
 
