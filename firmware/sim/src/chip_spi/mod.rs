@@ -83,6 +83,8 @@ struct Chip {
     /// How far it is through its first job, in hashes, and which of the job's strata of 2^scale is tested next.
     done: u128,
     stratum: u128,
+    /// Up to where it meets no candidate and no end of its job; 0 where that is not known.
+    until: u128,
     /// By its register block.
     clock: Megahertz,
     results: VecDeque<Vec<u8>>,
@@ -101,7 +103,7 @@ impl Chip {
         self.register.fill(0);
         self.jobs.clear();
         self.results.clear();
-        (self.done, self.stratum) = (0, 0);
+        (self.done, self.stratum, self.until) = (0, 0, 0);
     }
 }
 
@@ -152,6 +154,7 @@ impl SpiRing {
             jobs: VecDeque::new(),
             done: 0,
             stratum: 0,
+            until: 0,
             clock: Megahertz(0.0),
             results: VecDeque::new(),
             cores: kind.cores,
@@ -404,7 +407,7 @@ impl SpiRing {
                     match how {
                         0xed => {
                             chip.jobs.clear();
-                            (chip.done, chip.stratum) = (0, 0);
+                            (chip.done, chip.stratum, chip.until) = (0, 0, 0);
                         }
                         0 => chip.reset(),
                         _ => {}

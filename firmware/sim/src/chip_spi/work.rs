@@ -105,12 +105,17 @@ impl SpiRing {
             return;
         }
         for n in 0..self.reach {
-            let chip = &self.chips[n];
+            let chip = &mut self.chips[n];
             if chip.silent || chip.jobs.is_empty() {
                 continue;
             }
             let cores = f64::from(chip.cores) * self.kind.hashes_per_core as f64;
-            self.walk(n, (micros as f64 * chip.clock.0 * cores) as u128);
+            let hashes = u128::from((micros as f64 * chip.clock.0 * cores) as u64);
+            if chip.done + hashes < chip.until {
+                chip.done += hashes;
+            } else {
+                self.walk(n, hashes);
+            }
         }
     }
 
@@ -124,17 +129,18 @@ impl SpiRing {
             let length = job.length() << self.scale.stretch_bits;
             let to = (from + hashes).min(length);
             hashes -= to - from;
-            loop {
+            let next = loop {
                 let dice = mix(self.seed ^ job.print ^ stratum as u64) & ((1u64 << bits) - 1);
                 let place = (stratum << bits) + u128::from(dice);
                 // The last stratum of a job may be cut off before its candidate.
                 if place >= to {
-                    break;
+                    break place;
                 }
                 stratum += 1;
                 self.test(n, &job, place);
-            }
+            };
             let chip = &mut self.chips[n];
+            chip.until = if to == length { 0 } else { next.min(length) };
             (chip.done, chip.stratum) = if to == length { (0, 0) } else { (to, stratum) };
             if to < length {
                 chip.jobs.push_front(job);
