@@ -1,7 +1,7 @@
 //! The parts that a product's data put on its buses, each at its address and with what it feels: the bridge between register maps
 //! (`parts`) and physics (`machine`). Not here: registers, heat.
 
-use crate::parts::Target;
+use crate::parts::{Diode as Line, Target};
 use crate::parts::{
     apw::Apw, at24c02::At24c02, ds4432u::Ds4432u, dspic::Dspic, emc2101::Emc2101, emc2103::Emc2103, emc2305::Emc2305,
     ina260::Ina260, pic16::Pic16, tmp75::Tmp75, tmp451::Tmp451, tps546::Tps546,
@@ -63,6 +63,18 @@ impl Fitted {
             (Fitted::Tps546(p), _) => p.temperature = celsius,
             _ => {}
         }
+    }
+
+    /// Cuts the lines to its diodes, or mends them; `false` where it has none.
+    pub(crate) fn open_diodes(&mut self, open: bool) -> bool {
+        let state = if open { Line::Open } else { Line::Good };
+        match self {
+            Fitted::Tmp451(p) => p.diode = state,
+            Fitted::Emc2101(p) => p.diode = state,
+            Fitted::Emc2103(p) => p.diodes = [state; 2],
+            _ => return false,
+        }
+        true
     }
 
     /// Lets its tachs see how fast a fan turns.
@@ -218,6 +230,12 @@ impl Hung {
     pub(crate) fn feel(&self, board: Celsius, chip: Celsius) {
         let mut part = self.part.lock().unwrap_or_else(PoisonError::into_inner);
         (part.local, part.remote[0]) = (board, chip);
+    }
+
+    /// Cuts the lines to its diode, or mends them.
+    pub(crate) fn open(&self, open: bool) {
+        let state = if open { Line::Open } else { Line::Good };
+        self.part.lock().unwrap_or_else(PoisonError::into_inner).diode = state;
     }
 
     /// When it was read last.

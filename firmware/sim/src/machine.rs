@@ -5,7 +5,7 @@
 
 use crate::SimChain;
 use crate::chain_line::Chips;
-use crate::fault::feigned::Feigned;
+use crate::fault::feigned::{Feigned, Probe};
 use crate::fitted::{self, Fitted, Fitting, HUNG_ADDRESS, Hung, Spot};
 use crate::heat::{Air, BoardHeat, Load, Physics, STEP};
 use crate::parts::at24c02::At24c02;
@@ -238,6 +238,25 @@ impl World {
     /// What parts are made to feel, to break them.
     pub fn feign(&mut self) -> &mut Feigned {
         &mut self.feigned
+    }
+
+    /// Cuts the lines to a sensor's diodes, or mends them. A part that has none is cut off as a whole.
+    pub fn open_diodes(&mut self, probe: Probe, open: bool) {
+        let address = match probe {
+            Probe::Chain(chain) => {
+                return self.boards.get(chain).and_then(|b| b.hung.as_ref()).into_iter().for_each(|h| h.open(open));
+            }
+            Probe::Bus(address) => address,
+        };
+        if !self.parts.get_mut(&address).is_some_and(|f| f.part.open_diodes(open)) {
+            self.silence(address, open);
+        }
+    }
+
+    /// Lets go of all lines, as a controller does that loses its power.
+    pub fn float_lines(&mut self) {
+        self.lines.clear();
+        self.wire();
     }
 
     /// Sets the room's air, which what comes in follows.
@@ -522,7 +541,7 @@ impl World {
         if let Some(f) = &mut self.pwm_fans {
             self.air.speeds.iter().enumerate().for_each(|(fan, speed)| f.turn(self.now, fan, *speed));
         }
-        for spot in &self.spots {
+        for (place, spot) in self.spots.iter().enumerate() {
             let heat = &self.boards[spot.board].heat;
             let truth = match spot.place {
                 SensorPlace::BoardInlet | SensorPlace::ControlBoard => heat.inlet,
@@ -530,12 +549,13 @@ impl World {
                 SensorPlace::BoardOutlet | SensorPlace::Regulator => heat.outlet,
             };
             if let Some(fitting) = self.parts.get_mut(&spot.address) {
-                let felt = self.feigned.temperature(spot.address, truth);
+                let felt = self.feigned.temperature(Probe::Bus(spot.address), place, truth);
                 fitting.part.feel(spot.diode, felt);
             }
         }
-        for b in &self.boards {
-            b.hung.iter().for_each(|h| h.feel(b.heat.outlet, b.heat.chip));
+        for (chain, b) in self.boards.iter().enumerate() {
+            let felt = self.feigned.temperature(Probe::Chain(chain), 0, b.heat.chip);
+            b.hung.iter().for_each(|h| h.feel(b.heat.outlet, felt));
         }
         if let Some(controller) = self.product.fan.address().and_then(|a| self.parts.get_mut(&a)) {
             for (fan, speed) in self.air.speeds.iter().enumerate() {

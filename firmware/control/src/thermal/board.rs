@@ -77,6 +77,9 @@ impl Board {
     pub fn spot_sight(&self, now: Time, from: Time, s: &Spot, l: &Limits) -> Sight {
         let since = match s.probe.known(now, from, l.reading_age_max) {
             Known::Ok { .. } => return Sight::Clear,
+            // It can be asked again with the next start alone, before which its board rests (`blind_until`). One that is stuck has been
+            // asked for long enough.
+            Known::Failed { .. } if s.by_chain && !self.powered && !s.probe.is_stuck() => return Sight::Clear,
             Known::Failed { .. } => return Sight::Lost,
             Known::Unknown { since } if s.by_chain => match self.hashing_since {
                 Some(hashing) => since.max(hashing),

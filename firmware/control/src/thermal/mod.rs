@@ -383,7 +383,8 @@ impl Thermal {
             if seen.is_empty() { now.since(b.off_since) >= BLIND_COOL } else { seen.iter().all(|w| w.worst < w.bounds.resume) }
         };
         let unsure = |b: &Board| {
-            let doubted = b.spots.iter().any(|s| s.probe.is_doubted());
+            // Full fans also make a sensor move that is not stuck.
+            let doubted = b.spots.iter().any(|s| s.probe.is_doubted() || (b.powered && s.probe.is_suspect()));
             b.heat.level() != Level::Normal || b.sight(now, self.started, l) != Sight::Clear || doubted
         };
         // Where a chip under power is not known, the fans are full anyway.

@@ -19,11 +19,14 @@ const JITTER: f64 = 3.0;
 const STRIKES: u32 = 2;
 /// A failed sensor is believed again after so many good readings in a row.
 const GOOD_AGAIN: u32 = 3;
-/// A reading that is repeated for so long after the strain changed is stuck.
-const STUCK_AFTER: Duration = Duration::from_secs(60);
+/// A reading that is repeated for so long after the strain changed is suspect, and fans are full: whatever is not stuck moves then. A board
+/// that starts warm may have turned from cooling to warming just where its fans hold it.
+const SUSPECT_AFTER: Duration = Duration::from_secs(60);
+/// And after so long it is stuck.
+const STUCK_AFTER: Duration = Duration::from_secs(120);
 /// A strain that fell or rose by more than this part of the higher one must show, even on a sensor that counts whole degrees. Less can be
 /// made up for by what the board still has of its former heat.
-const STRAIN_CHANGE: f64 = 0.5;
+const STRAIN_CHANGE: f64 = 0.8;
 /// Strains below this part of the nominal one warm nothing that a coarse sensor must see.
 const STRAIN_LEAST: f64 = 0.2;
 /// It must last: boards follow e-fold in about this many seconds, and a start that fails within some warms nothing.
@@ -94,6 +97,7 @@ pub struct Probe {
     good: u32,
     failed: Option<String>,
     still: Option<Still>,
+    suspect: bool,
     stuck: bool,
     /// The strain as a board's heat follows it, and until when.
     strain: f64,
@@ -115,6 +119,7 @@ impl Probe {
             good: 0,
             failed: None,
             still: None,
+            suspect: false,
             stuck: false,
             strain: 0.0,
             followed: None,
@@ -171,7 +176,7 @@ impl Probe {
         let moved = self.still.is_none_or(|s| s.value != value);
         if moved {
             self.still = Some(Still { value, low: self.strain, high: self.strain, changed: None });
-            self.stuck = false;
+            (self.suspect, self.stuck) = (false, false);
         }
         self.good = if self.stuck { 0 } else { self.good.saturating_add(1) };
         if self.good >= GOOD_AGAIN {
@@ -215,8 +220,8 @@ impl Probe {
             None => strain,
         };
         let strain = self.strain;
-        // What a control board, a regulator or the inlet's air shows follows other things than the load, or in steps too wide.
-        let follows = matches!(self.place, SensorPlace::Chip | SensorPlace::BoardOutlet);
+        // What a control board or a regulator shows follows other things than the load, or in steps too wide.
+        let follows = matches!(self.place, SensorPlace::Chip | SensorPlace::BoardOutlet | SensorPlace::BoardInlet);
         let fresh = self.believed.is_some_and(|b| now.since(b.at) <= age_max);
         let Some(still) = self.still.as_mut().filter(|_| follows && fresh) else { return };
         (still.low, still.high) = (still.low.min(strain), still.high.max(strain));
@@ -224,6 +229,7 @@ impl Probe {
             return;
         }
         let since = *still.changed.get_or_insert(now);
+        self.suspect = now.since(since) >= SUSPECT_AFTER;
         if now.since(since) >= STUCK_AFTER && !self.stuck {
             self.stuck = true;
             self.good = 0;
@@ -265,6 +271,18 @@ impl Probe {
     #[must_use]
     pub fn is_doubted(&self) -> bool {
         self.doubted.is_some()
+    }
+
+    /// Whether it was found to stand still, and does so still.
+    #[must_use]
+    pub fn is_stuck(&self) -> bool {
+        self.stuck
+    }
+
+    /// Whether it has stood still while it should have moved: until that is known for a lie it may be one.
+    #[must_use]
+    pub fn is_suspect(&self) -> bool {
+        self.suspect
     }
 
     /// Why there is no good answer, and whether that is nonsense rather than silence.
@@ -393,25 +411,28 @@ mod tests {
         // Strain before and after, what the sensor does, and whether it is found stuck.
         for (before, after, moves, place, stuck) in [
             (0.0, 1.0, false, SensorPlace::BoardOutlet, true),
-            (1.0, 0.3, false, SensorPlace::Chip, true),
-            (1.0, 0.6, false, SensorPlace::Chip, false),
+            (1.0, 0.1, false, SensorPlace::Chip, true),
+            (1.0, 0.3, false, SensorPlace::Chip, false),
             (0.0, 0.15, false, SensorPlace::Chip, false),
             (0.0, 1.0, true, SensorPlace::BoardOutlet, false),
             (0.0, 1.0, false, SensorPlace::ControlBoard, false),
-            (0.0, 1.0, false, SensorPlace::BoardInlet, false),
+            (0.0, 1.0, false, SensorPlace::BoardInlet, true),
         ] {
             let mut p = Probe::new(SensorId(0), place);
-            for at in 0..400 {
+            for at in 0..500 {
                 let load = if at < 200 { before } else { after };
                 p.follow(s(at), load, AGE);
                 p.read(s(at), Celsius(if moves { 50.0 + (at % 40) as f64 / 16.0 } else { 50.0 }));
-                if at == 258 {
-                    assert!(matches!(p.known(s(at), s(0), AGE), Known::Ok { .. }), "not yet for 60 s");
+                if at == 318 {
+                    assert!(matches!(p.known(s(at), s(0), AGE), Known::Ok { .. }), "not yet for two minutes");
+                }
+                if at == 400 {
+                    assert_eq!(p.is_suspect(), stuck, "{before} {after} {moves} {place:?}");
                 }
             }
-            assert_eq!(matches!(p.known(s(400), s(0), AGE), Known::Failed { .. }), stuck, "{before} {after} {moves} {place:?}");
-            (400..403).for_each(|at| p.read(s(at), Celsius(51.0)));
-            assert!(matches!(p.known(s(403), s(0), AGE), Known::Ok { .. }));
+            assert_eq!(matches!(p.known(s(500), s(0), AGE), Known::Failed { .. }), stuck, "{before} {after} {moves} {place:?}");
+            (500..503).for_each(|at| p.read(s(at), Celsius(51.0)));
+            assert!(matches!(p.known(s(503), s(0), AGE), Known::Ok { .. }));
         }
     }
 

@@ -225,7 +225,9 @@ fn a_sensor_that_stands_still_while_the_load_changes_is_off_at_once() {
     (b.still, b.powered) = (true, [true; 2]);
     b.run(65);
     assert_eq!(b.permit(0), FULL);
-    b.run(10);
+    b.run(15);
+    assert_eq!((b.permit(0), b.t.duty()), (FULL, Percent(100.0)), "full fans move what is not stuck");
+    b.run(65);
     assert_eq!(b.permit(0), Permit::NoProof);
     b.still = false;
     b.run(5);

@@ -1,8 +1,9 @@
-//! The shared control bus, harmed: a wrapper of any [`I2c`], so that real drivers meet parts which answer as they must not.
+//! The shared control bus and its lines, harmed: wrappers of any [`I2c`] and [`Gpio`], so that real drivers meet parts which answer as
+//! they must not, and a controller that is gone.
 //!
 //! A part that does not answer at all is the machine's own (`World::silence`), and what a sensor feels is `feigned`'s.
 
-use hwdrivers::bus::{BusError, I2c, Message};
+use hwdrivers::bus::{BusError, Gpio, I2c, Message};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -11,6 +12,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub struct BusHarm {
     /// Parts that answer at another part's address, beside it.
     moved: BTreeMap<u8, u8>,
+    /// The device that bus and lines hang on is not there.
+    gone: bool,
 }
 
 impl BusHarm {
@@ -19,8 +22,13 @@ impl BusHarm {
         self.moved = moved.into_iter().collect();
     }
 
-    fn is_whole(&self) -> bool {
-        self.moved.is_empty()
+    /// Pulls the device that bus and lines hang on, or puts it back.
+    pub fn lose(&mut self, gone: bool) {
+        self.gone = gone;
+    }
+
+    fn is_there(&self) -> Result<(), BusError> {
+        if self.gone { Err(BusError::Gone) } else { Ok(()) }
     }
 }
 
@@ -42,6 +50,34 @@ pub fn held(harm: &Mutex<BusHarm>) -> MutexGuard<'_, BusHarm> {
     harm.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Wraps the lines beside such a bus.
+#[must_use]
+pub fn wrap_lines(lines: Box<dyn Gpio>, harm: &Arc<Mutex<BusHarm>>) -> Box<dyn Gpio> {
+    Box::new(HarmedLines { lines, harm: Arc::clone(harm) })
+}
+
+struct HarmedLines {
+    lines: Box<dyn Gpio>,
+    harm: Arc<Mutex<BusHarm>>,
+}
+
+impl Gpio for HarmedLines {
+    fn set(&mut self, line: u32, high: bool) -> Result<(), BusError> {
+        held(&self.harm).is_there()?;
+        self.lines.set(line, high)
+    }
+
+    fn get(&mut self, line: u32) -> Result<bool, BusError> {
+        held(&self.harm).is_there()?;
+        self.lines.get(line)
+    }
+
+    fn edges(&mut self, line: u32) -> Result<u64, BusError> {
+        held(&self.harm).is_there()?;
+        self.lines.edges(line)
+    }
+}
+
 struct Harmed {
     bus: Box<dyn I2c>,
     harm: Arc<Mutex<BusHarm>>,
@@ -51,7 +87,8 @@ impl I2c for Harmed {
     fn transfer(&mut self, address: u8, messages: &mut [Message<'_>]) -> Result<(), BusError> {
         let harm = Arc::clone(&self.harm);
         let harm = held(&harm);
-        if harm.is_whole() {
+        harm.is_there()?;
+        if harm.moved.is_empty() {
             return self.bus.transfer(address, messages);
         }
         if harm.moved.contains_key(&address) {
@@ -119,13 +156,16 @@ mod tests {
     }
 
     #[test]
-    fn twins_answer_at_once() {
+    fn twins_answer_at_once_and_what_is_gone_not_at_all() {
         let (mut bus, harm) = wrap(Box::new(Two));
         assert_eq!((read(&mut *bus, 0x20).ok(), read(&mut *bus, 0x21).ok()), (Some(0x3c), Some(0x0f)));
         held(&harm).strap([(0x21, 0x20)]);
         assert_eq!(read(&mut *bus, 0x20).ok(), Some(0x0c));
         assert!(matches!(read(&mut *bus, 0x21), Err(BusError::Nack(0x21))));
         held(&harm).strap([]);
+        held(&harm).lose(true);
+        assert!(matches!(read(&mut *bus, 0x20), Err(BusError::Gone)));
+        held(&harm).lose(false);
         assert_eq!(read(&mut *bus, 0x20).ok(), Some(0x3c));
     }
 }

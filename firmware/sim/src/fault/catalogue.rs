@@ -115,6 +115,26 @@ pub const KINDS: &[Kind] = &[
         shows: &[FaultCode::SensorAbsurd],
         ..ROW
     },
+    // A board comes back with a sensor that goes on saying what it said when the board was pulled. While the board hashes evenly that
+    // cannot be told from the truth; its start is what must show. A control board's sensor is left out, which follows no board, and so are
+    // chips that measure themselves, of which the warmest counts. Repaired on the table.
+    Kind {
+        name: "sensor-stuck",
+        harm: Harm::SensorStuck,
+        length: named(600, 20),
+        recovery: Recovery::Power,
+        shows: &[FaultCode::SensorAbsurd],
+        ..ROW
+    },
+    // The diode's line is cut: the part says so by a bit or a code of its own, and never by a temperature. A sensor that measures itself
+    // is gone with its line.
+    Kind {
+        name: "sensor-open-circuit",
+        harm: Harm::SensorOpen,
+        recovery: Recovery::Power,
+        shows: &[FaultCode::SensorAbsurd, FaultCode::SensorLost],
+        ..ROW
+    },
     // Longer than power may last without it.
     Kind {
         name: "fan-stall",
@@ -244,6 +264,22 @@ pub const KINDS: &[Kind] = &[
     Kind {
         name: "hot-unplug",
         harm: Harm::HotUnplug,
+        shows: &[
+            FaultCode::ChainMissing,
+            FaultCode::ChainSilent,
+            FaultCode::SensorLost,
+            FaultCode::RailFailed,
+            FaultCode::FanFailed,
+            FaultCode::BusFailed,
+        ],
+        ..ROW
+    },
+    // Bus, lines and chain vanish at once and come back, as the supervisor's lines do that are opened anew (`supervisor::reopen`, with its
+    // own tests on ptys). All must hash within a minute, by itself.
+    Kind {
+        name: "usb-unplug",
+        harm: Harm::UsbUnplug,
+        length: named(30, 20),
         shows: &[
             FaultCode::ChainMissing,
             FaultCode::ChainSilent,

@@ -17,6 +17,15 @@ pub enum Felt {
     Off(Celsius),
 }
 
+/// Which sensor, by the way to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Probe {
+    /// At this address of the control bus.
+    Bus(u8),
+    /// On a chip of this chain.
+    Chain(usize),
+}
+
 /// A tach with a loose wire counts nothing for so long, once in so many times, and else the truth or twice.
 const LOOSE_SECONDS: u64 = 10;
 const LOOSE_EVERY: u64 = 3;
@@ -24,18 +33,19 @@ const LOOSE_EVERY: u64 = 3;
 /// What is feigned now.
 #[derive(Clone, Debug, Default)]
 pub struct Feigned {
-    sensors: BTreeMap<u8, (Felt, Option<Celsius>)>,
+    /// What is wrong with each, and what was said first in each place that it measures.
+    sensors: BTreeMap<Probe, (Felt, BTreeMap<usize, Celsius>)>,
     tachs: BTreeMap<usize, u64>,
     /// The mains give too little.
     pub brown_out: bool,
 }
 
 impl Feigned {
-    /// Breaks the sensor at this address, or heals it.
-    pub fn sensor(&mut self, address: u8, felt: Option<Felt>) {
+    /// Breaks a sensor, or heals it.
+    pub fn sensor(&mut self, probe: Probe, felt: Option<Felt>) {
         match felt {
-            Some(f) => drop(self.sensors.insert(address, (f, None))),
-            None => drop(self.sensors.remove(&address)),
+            Some(f) => drop(self.sensors.insert(probe, (f, BTreeMap::new()))),
+            None => drop(self.sensors.remove(&probe)),
         }
     }
 
@@ -47,13 +57,13 @@ impl Feigned {
         }
     }
 
-    /// What the sensor at this address feels where it is so warm.
-    pub fn temperature(&mut self, address: u8, truth: Celsius) -> Celsius {
-        match self.sensors.get_mut(&address) {
+    /// What a sensor feels in one of its places, where it is so warm.
+    pub fn temperature(&mut self, probe: Probe, place: usize, truth: Celsius) -> Celsius {
+        match self.sensors.get_mut(&probe) {
             None => truth,
             Some((Felt::Fixed(c), _)) => *c,
             Some((Felt::Off(by), _)) => truth + *by,
-            Some((Felt::Stuck, first)) => *first.get_or_insert(truth),
+            Some((Felt::Stuck, first)) => *first.entry(place).or_insert(truth),
         }
     }
 
@@ -77,14 +87,17 @@ mod tests {
     #[test]
     fn sensors_say_what_they_were_told_to_and_heal() {
         let mut f = Feigned::default();
-        let say = |f: &mut Feigned, c: f64| f.temperature(0x48, Celsius(c)).0;
+        let say = |f: &mut Feigned, c: f64| f.temperature(Probe::Bus(0x48), 0, Celsius(c)).0;
         for (felt, first, second) in
             [(Felt::Stuck, 60.0, 60.0), (Felt::Fixed(Celsius(-64.0)), -64.0, -64.0), (Felt::Off(Celsius(40.0)), 100.0, 105.0)]
         {
-            f.sensor(0x48, Some(felt));
+            f.sensor(Probe::Bus(0x48), Some(felt));
             assert_eq!((say(&mut f, 60.0), say(&mut f, 65.0)), (first, second), "{felt:?}");
-            assert_eq!(f.temperature(0x49, Celsius(1.0)), Celsius(1.0), "another one");
-            f.sensor(0x48, None);
+            assert_eq!(f.temperature(Probe::Bus(0x49), 0, Celsius(1.0)), Celsius(1.0), "another one");
+            if felt == Felt::Stuck {
+                assert_eq!(f.temperature(Probe::Bus(0x48), 1, Celsius(1.0)), Celsius(1.0), "another place of it");
+            }
+            f.sensor(Probe::Bus(0x48), None);
             assert_eq!(say(&mut f, 65.0), 65.0);
         }
     }

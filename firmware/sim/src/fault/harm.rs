@@ -4,20 +4,23 @@
 
 use super::Harms;
 use super::by_hand::ON_THE_TABLE;
-use super::feigned::Felt;
+use super::feigned::{Felt, Probe};
 use super::line::Damage;
 use super::luck::Luck;
 use crate::fitted::image_of;
 use crate::machine::{World, lock};
 use crate::simulation::Simulation;
-use model::{Celsius, Hashboard, Product, RegulatorPart};
+use model::{Attachment, Celsius, Diode, Hashboard, Product, RegulatorPart, SensorPart, SensorPlace, SensorSpot};
 use std::collections::BTreeSet;
 use std::sync::Mutex;
+use std::time::Duration;
 
 /// The air of a room that nothing is wrong with.
 pub const ROOM: Celsius = Celsius(25.0);
 /// A room that no fan and no lower clock can save.
 pub const FURNACE: Celsius = Celsius(115.0);
+/// A board is exchanged in so long: it is cold then, and its start must show in every sensor.
+const EXCHANGE: Duration = Duration::from_secs(180);
 /// What the names begin with that a maker writes into EEPROMs.
 const MAKERS_NAMES: &str = "BHB";
 /// Of a thousand nonces so many are wrong: three times what makes a fault.
@@ -33,6 +36,10 @@ pub enum Harm {
     },
     /// A sensor feels one of these.
     Sensor(&'static [Felt]),
+    /// A board is put in whose sensor goes on saying what it said before.
+    SensorStuck,
+    /// The line to a sensor's diode is cut; a sensor that measures itself is cut off.
+    SensorOpen,
     /// A fan stands.
     FanStall {
         /// Every fan.
@@ -60,6 +67,8 @@ pub enum Harm {
     BrownOut,
     /// A board is pulled and put back.
     HotUnplug,
+    /// The USB device that a board hangs on is pulled, and put back.
+    UsbUnplug,
     /// Two boards' parts answer at the same addresses.
     Twins,
     /// The wire to the pool is cut.
@@ -86,6 +95,7 @@ pub struct Aim {
     addresses: Vec<u8>,
     moved: Vec<(u8, u8)>,
     felt: Option<Felt>,
+    probe: Option<Probe>,
     /// The maker's name of another board.
     name: &'static str,
     seed: u64,
@@ -107,6 +117,33 @@ fn sensors(product: &Product) -> Vec<Spot> {
 /// A part that measures in two places counts once.
 fn sensors_of(board: &Hashboard) -> BTreeSet<u8> {
     board.sensors.iter().filter_map(|s| s.part.address()).collect()
+}
+
+/// Sensors that are parts of their own and of which this holds, with their chain; a part that measures in two places counts once.
+fn probes(product: &Product, holds: impl Fn(&SensorSpot) -> bool) -> Vec<(Probe, usize)> {
+    let of = |chain: usize, s: &SensorSpot| match s.part {
+        SensorPart::ThroughChip { .. } => Some((Probe::Chain(chain), chain)),
+        part => part.address().map(|a| (Probe::Bus(a), chain)),
+    };
+    let all = product.hashboards.iter().enumerate().flat_map(|(i, b)| b.sensors.iter().map(move |s| (i, s)));
+    let found: BTreeSet<_> = all.filter(|(_, s)| holds(s)).filter_map(|(i, s)| of(i, s)).collect();
+    found.into_iter().collect()
+}
+
+/// Whether a sensor follows what its board takes: a control board does not.
+fn follows(s: &SensorSpot) -> bool {
+    matches!(s.place, SensorPlace::Chip | SensorPlace::BoardOutlet | SensorPlace::BoardInlet)
+}
+
+/// Whether a sensor has a line that may be cut: to its diode, or to itself. A fan controller that measures itself has none.
+fn can_open(s: &SensorSpot) -> bool {
+    match s.part {
+        SensorPart::Tmp75 { .. } | SensorPart::ThroughChip { .. } => true,
+        SensorPart::Tmp451 { diode, .. } | SensorPart::Emc2101 { diode, .. } | SensorPart::Emc2103 { diode, .. } => {
+            diode != Diode::Local
+        }
+        SensorPart::Regulator | SensorPart::OnChip => false,
+    }
 }
 
 fn hex(addresses: &[u8]) -> String {
@@ -154,6 +191,17 @@ impl Harm {
                 let touched = s.chain.filter(|_| alone).map_or(all, |c| vec![c]);
                 let felt = luck.pick(felt);
                 Aim { place: format!("sensor {:#04x}", s.address), touched, addresses: vec![s.address], felt, ..of_chain }
+            }
+            Harm::SensorStuck | Harm::SensorOpen => {
+                let holds = if self == Harm::SensorStuck { follows } else { can_open };
+                let (probe, chain) = luck.pick(&probes(product, holds))?;
+                let place = match probe {
+                    Probe::Bus(address) => format!("sensor {address:#04x} of chain {chain}"),
+                    Probe::Chain(_) => format!("sensor on chain {chain}"),
+                };
+                let alone = product.hashboards.iter().all(|b| b.regulator != RegulatorPart::Supply);
+                let touched = if alone { vec![chain] } else { all };
+                Aim { place, touched, chain, probe: Some(probe), ..of_chain }
             }
             Harm::FanStall { all: true } if product.fans > 0 => of_all("all fans"),
             Harm::FanStall { .. } | Harm::TachNoise if product.fans > 0 => {
@@ -207,6 +255,7 @@ impl Harm {
                 }
                 Aim { moved, ..of_all(&format!("chain {chain} at the addresses of chain {other}")) }
             }
+            Harm::UsbUnplug => matches!(product.attachment, Attachment::Usb(_)).then(|| of_all("USB device"))?,
             Harm::PoolDrop | Harm::PoolSilence => of_all("upstream 0"),
             Harm::ClockJump(_) => Aim { place: "wall clock".to_owned(), touched: Vec::new(), ..of_chain },
             Harm::Ambient(_) | Harm::Trips => of_all("room"),
@@ -223,10 +272,11 @@ impl Harm {
         }
     }
 
-    /// Whether it is the machine that is harmed, and not its pool or its controller's clock.
+    /// Whether it is the machine that is harmed, and not its pool or its controller's clock. A pty that is gone never comes back by its
+    /// name, so that no machine on ptys can be pulled.
     #[must_use]
     pub fn is_of_machine(self) -> bool {
-        !matches!(self, Harm::PoolDrop | Harm::PoolSilence | Harm::ClockJump(_))
+        !matches!(self, Harm::UsbUnplug | Harm::PoolDrop | Harm::PoolSilence | Harm::ClockJump(_))
     }
 
     /// Does the harm to a machine, or undoes it. What is not of the machine is left alone.
@@ -234,6 +284,10 @@ impl Harm {
         match self {
             // The buses' harm is taken before the world on every transfer, so never while the world is held.
             Harm::Line(damage) => return harms.line(aim.chain, on.then_some(damage)),
+            Harm::UsbUnplug => {
+                harms.bus().lose(on);
+                (0..product.hashboards.len()).for_each(|chain| harms.line(chain, on.then_some(Damage::Gone)));
+            }
             Harm::Twins => return harms.bus().strap(aim.moved.iter().copied().filter(|_| on)),
             _ => {}
         }
@@ -242,8 +296,21 @@ impl Harm {
             Harm::Nack { .. } | Harm::RegulatorSilent => aim.addresses.iter().for_each(|a| world.silence(*a, on)),
             Harm::Sensor(_) => {
                 let felt = aim.felt.filter(|_| on);
-                aim.addresses.iter().for_each(|a| world.feign().sensor(*a, felt));
+                aim.addresses.iter().for_each(|a| world.feign().sensor(Probe::Bus(*a), felt));
             }
+            Harm::SensorStuck => {
+                aim.probe.into_iter().for_each(|p| world.feign().sensor(p, on.then_some(Felt::Stuck)));
+                if on {
+                    world.pull_for(aim.chain, EXCHANGE);
+                }
+            }
+            Harm::SensorOpen => aim.probe.into_iter().for_each(|p| world.open_diodes(p, on)),
+            Harm::UsbUnplug if on => {
+                // The board is without power as well: what its controller does without a host is not known of any firmware.
+                (0..product.hashboards.len()).for_each(|chain| world.unplug(chain));
+                world.float_lines();
+            }
+            Harm::UsbUnplug => (0..product.hashboards.len()).for_each(|chain| world.plug(chain)),
             Harm::FanStall { all } => {
                 let fans = if all { 0..usize::from(product.fans) } else { aim.number..aim.number + 1 };
                 fans.for_each(|fan| world.stick_fan(fan, on));
@@ -277,7 +344,7 @@ impl Harm {
     /// Whether the repair is made on a table: the board is pulled for it and put back.
     #[must_use]
     pub fn repaired_on_the_table(self) -> bool {
-        matches!(self, Harm::ChainCut | Harm::DeadDomain | Harm::BootLoader | Harm::ForeignEeprom)
+        matches!(self, Harm::ChainCut | Harm::DeadDomain | Harm::BootLoader | Harm::ForeignEeprom | Harm::SensorStuck)
     }
 
     /// Which chain's board is meant.

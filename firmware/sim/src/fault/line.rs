@@ -12,6 +12,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub enum Damage {
     /// Nothing passes.
     Silent,
+    /// The device that the line hangs on is not there.
+    Gone,
     /// Of a thousand bytes so many have a wrong bit.
     Noise(u64),
     /// Among what comes are frames that nobody sent.
@@ -65,6 +67,11 @@ impl LineHarm {
         self.losing = if matches!(damage, Some(Damage::LostAtBaud(_))) { [usize::MAX; 2] } else { [0; 2] };
     }
 
+    /// Whether there is no such device.
+    fn is_there(&self) -> Result<(), BusError> {
+        if self.damage == Some(Damage::Gone) { Err(BusError::Gone) } else { Ok(()) }
+    }
+
     fn lose(&mut self, way: usize, count: usize) -> usize {
         let lost = self.losing[way].min(count);
         self.losing[way] -= if self.losing[way] == usize::MAX { 0 } else { lost };
@@ -80,7 +87,7 @@ impl LineHarm {
     pub(super) fn pass(&mut self, way: usize, bytes: &mut Vec<u8>) {
         match self.damage {
             None => {}
-            Some(Damage::Silent) => bytes.clear(),
+            Some(Damage::Silent | Damage::Gone) => bytes.clear(),
             Some(Damage::Noise(permille)) => {
                 for b in bytes {
                     if self.luck.permille(permille) {
@@ -129,6 +136,7 @@ impl Uart for Harmed {
         if harm.damage.is_none() {
             return self.line.write(bytes);
         }
+        harm.is_there()?;
         let mut bytes = bytes.to_vec();
         harm.send(&mut bytes);
         self.line.write(&bytes)
@@ -139,6 +147,7 @@ impl Uart for Harmed {
         if harm.damage.is_none() && self.waiting.is_empty() {
             return self.line.read(buffer);
         }
+        harm.is_there()?;
         let count = self.line.read(buffer)?;
         let mut came = buffer[..count].to_vec();
         harm.receive(&mut came);
@@ -150,7 +159,9 @@ impl Uart for Harmed {
     }
 
     fn set_baud(&mut self, baud: Baud) -> Result<(), BusError> {
-        held(&self.harm).rate_changed();
+        let mut harm = held(&self.harm);
+        harm.is_there()?;
+        harm.rate_changed();
         self.line.set_baud(baud)
     }
 }
@@ -205,6 +216,9 @@ mod tests {
         held(&harm).set(None);
         let mut rest = [0; 64];
         while line.read(&mut rest).expect("a line") > 0 {}
+        held(&harm).set(Some(Damage::Gone));
+        assert!(matches!(line.write(&[1]), Err(BusError::Gone)) && matches!(line.read(&mut rest), Err(BusError::Gone)));
+        assert!(matches!(line.set_baud(Baud(1_000_000)), Err(BusError::Gone)));
         held(&harm).set(Some(Damage::LostAtBaud(2)));
         assert_eq!(through(&mut line, 9), Vec::<u8>::new());
         line.set_baud(Baud(1_000_000)).expect("a line");

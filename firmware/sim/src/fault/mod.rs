@@ -72,5 +72,6 @@ pub fn wrap(buses: Buses, seed: u64) -> (Buses, Harms) {
     let (spis, rings): (Vec<_>, Vec<_>) = rings.unzip();
     // A product's chains are all of one kind.
     lines.extend(rings);
-    (Buses { i2c, uarts, spis, ..buses }, Harms { bus, lines })
+    let gpio = bus::wrap_lines(buses.gpio, &bus);
+    (Buses { i2c, gpio, uarts, spis, ..buses }, Harms { bus, lines })
 }
