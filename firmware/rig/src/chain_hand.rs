@@ -16,6 +16,11 @@ const NOISE_PERIOD: Duration = Duration::from_secs(30);
 const NOISE_LEAST: u64 = 3;
 /// Damaged frames are told this often: a line of nothing but noise has thousands a second.
 const ERRORS_EVERY: Duration = Duration::from_secs(1);
+/// What chips at work say may wait so long: an S21's chain says two hundred things a second, and to wake up for each costs more than to
+/// read it. A share is late by half of it, which makes one in 24,000 stale at a block each ten minutes.
+const GATHER: Duration = Duration::from_millis(50);
+/// The same where all work is run through, as in a pause: what comes then is no share.
+const GATHER_IDLE: Duration = Duration::from_millis(100);
 /// Each chip's account is told this often while it changes.
 const STATS_EVERY: Duration = Duration::from_secs(10);
 
@@ -39,6 +44,9 @@ pub struct ChainHand {
     failed: bool,
     /// It said that it hashes, since its last start.
     hashing: bool,
+    /// When it was last given work, and when it last turned.
+    worked_at: Time,
+    turned_at: Time,
 }
 
 /// The machine's number of the sensor that a chain reads itself, on or through its chips.
@@ -68,6 +76,8 @@ impl ChainHand {
             sensor: None,
             failed: false,
             hashing: false,
+            worked_at: Time::ZERO,
+            turned_at: Time::ZERO,
         }
     }
 
@@ -158,12 +168,16 @@ impl Hand for ChainHand {
             Order::Clock { clock, .. } => self.driver.set_clock(clock),
             Order::ChipClock { chip, clock, .. } => self.driver.set_chip_clock(chip, clock),
             // A line that fails here fails in the next turn too, which tells it.
-            Order::Work(work) if self.driver.submit(&work).is_ok() => self.works.remember(work),
+            Order::Work(work) if self.driver.submit(&work).is_ok() => {
+                self.worked_at = now;
+                self.works.remember(work);
+            }
             _ => {}
         }
     }
 
     fn turn(&mut self, now: Time, facts: &mut Vec<Fact>) {
+        self.turned_at = now;
         if let Err(e) = self.driver.turn(now)
             && !self.failed
         {
@@ -208,6 +222,15 @@ impl Hand for ChainHand {
 
     fn wake_at(&self) -> Time {
         self.driver.wake_at()
+    }
+
+    /// During a start the driver waits for each answer.
+    fn gathers(&self) -> Duration {
+        match self.hashing {
+            false => Duration::ZERO,
+            true if self.turned_at > self.worked_at + self.driver.epoch() => GATHER_IDLE,
+            true => GATHER,
+        }
     }
 }
 
@@ -298,6 +321,20 @@ mod tests {
         hand.obey(Time::from_secs(91), Order::StartChain(ChainId(1)));
         let told = facts(&mut hand, &parrot, Time::from_secs(92), [found(right[0], 0)]);
         assert_eq!(told.last(), Some(&Fact::ChipStats { chain: ChainId(1), chips: vec![count(1, 0)] }), "a start begins anew");
+    }
+
+    #[test]
+    fn replies_gather_while_chips_work_and_longer_once_their_work_is_run_through() {
+        let (mut hand, parrot, work) = hand();
+        assert_eq!(hand.gathers(), Duration::ZERO, "a start waits for each answer");
+        facts(&mut hand, &parrot, Time::ZERO, [ChainEvent::Hashing]);
+        assert_eq!(hand.gathers(), GATHER);
+        facts(&mut hand, &parrot, Time::from_secs(2), []);
+        assert_eq!(hand.gathers(), GATHER_IDLE, "a work lasts this one a second");
+        hand.obey(Time::from_secs(2), Order::Work(work));
+        assert_eq!(hand.gathers(), GATHER);
+        hand.obey(Time::from_secs(2), Order::StopChain(ChainId(1)));
+        assert_eq!(hand.gathers(), Duration::ZERO);
     }
 
     #[test]

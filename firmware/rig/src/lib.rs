@@ -20,6 +20,7 @@ pub use turn::{Net, NetOrder, Rig, Upstream};
 
 use control::{Fact, Order};
 use model::{Time, WorkId};
+use std::time::Duration;
 
 /// One bus or chain and all that sits on it.
 pub trait Hand {
@@ -29,6 +30,10 @@ pub trait Hand {
     fn turn(&mut self, now: Time, facts: &mut Vec<Fact>);
     /// When something is due next; [`Time::NEVER`] where nothing is until an order or a byte comes.
     fn wake_at(&self) -> Time;
+    /// How long bytes that arrive may wait, so that many are read at once; orders never wait. Zero: they are read as they come.
+    fn gathers(&self) -> Duration {
+        Duration::ZERO
+    }
 }
 
 /// Works that a chain's verification remembers. The chips know 32 job ids; older replies cannot be told apart anyway.

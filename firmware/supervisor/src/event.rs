@@ -9,8 +9,8 @@ pub const EVENT_LIMIT: usize = 1024;
 
 /// What happened.
 pub enum Event {
-    /// A hand's report.
-    Fact(Fact),
+    /// What a hand reports of one turn.
+    Facts(Vec<Fact>),
     /// Something about a pool's connection.
     Net {
         /// Which pool.

@@ -1,7 +1,7 @@
 //! A hand on a thread of its own: orders go to it through a bounded channel, facts come back through the one channel of events.
 //!
-//! The thread sleeps in `poll` on the hand's line, so that a reply is read when it arrives, and on an eventfd that an order
-//! rings. Not here: what a hand does.
+//! The thread sleeps in `poll` on an eventfd that an order rings, and on the hand's line, so that a reply is read when it arrives; where
+//! the hand lets replies gather, it wakes for the line at full twentieths of a second alone. Not here: what a hand does.
 
 use crate::event::Event;
 use control::{Fact, Order};
@@ -87,22 +87,49 @@ fn run(
             }
         }
         hand.turn(now, &mut facts);
-        for fact in facts.drain(..) {
-            if events.send(Event::Fact(fact)).is_err() {
-                return;
-            }
+        if !facts.is_empty() && events.send(Event::Facts(std::mem::take(&mut facts))).is_err() {
+            return;
         }
-        let sleep = hand.wake_at().since(crate::event::now(epoch)).min(SLEEP_LIMIT);
-        let timeout = rustix::event::Timespec { tv_sec: 0, tv_nsec: i64::from(sleep.subsec_nanos()) };
-        let mut fds = vec![PollFd::new(bell, PollFlags::IN)];
-        if let Some(line) = &line {
-            fds.push(PollFd::new(line, PollFlags::IN));
+        let (now, due, gather) = (crate::event::now(epoch), hand.wake_at(), hand.gathers());
+        match &line {
+            Some(_) if !gather.is_zero() => sleep(bell, None, due.min(next_full(now, gather)).since(now)),
+            line => sleep(bell, line.as_ref(), due.since(now)),
         }
-        // An interrupted or failed poll only means an early turn.
-        if poll(&mut fds, Some(&timeout)).is_err() {
-            std::thread::sleep(Duration::from_millis(1));
-        }
+    }
+}
+
+/// The next whole multiple of a period: hands that gather wake up together, and so the deciding loop hears them together.
+fn next_full(now: Time, period: Duration) -> Time {
+    let period = u64::try_from(period.as_micros()).unwrap_or(u64::MAX).max(1);
+    Time::from_micros((now.micros() / period).saturating_add(1).saturating_mul(period))
+}
+
+/// Sleeps until the bell rings, or bytes are there, or the time is over.
+fn sleep(bell: &OwnedFd, line: Option<&OwnedFd>, sleep: Duration) {
+    let sleep = sleep.min(SLEEP_LIMIT);
+    let timeout = rustix::event::Timespec { tv_sec: 0, tv_nsec: i64::from(sleep.subsec_nanos()) };
+    let mut fds = [PollFd::new(bell, PollFlags::IN), PollFd::new(line.unwrap_or(bell), PollFlags::IN)];
+    let polled = if line.is_some() { &mut fds[..] } else { &mut fds[..1] };
+    // An interrupted or failed poll only means an early turn.
+    if poll(polled, Some(&timeout)).is_err() {
+        std::thread::sleep(Duration::from_millis(1));
+    } else if !fds[0].revents().is_empty() {
         let mut rings = [0; 8];
         let _ = rustix::io::read(bell, &mut rings);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hands_that_gather_wake_at_the_same_full_moments() {
+        let period = Duration::from_millis(50);
+        for (now, full) in [(0, 50), (1, 50), (49, 50), (50, 100), (99, 100), (1234, 1250)] {
+            assert_eq!(next_full(Time::from_millis(now), period), Time::from_millis(full), "{now}");
+        }
+        assert_eq!(next_full(Time::from_micros(49_999), period), Time::from_millis(50));
+        assert_eq!(next_full(Time::NEVER, period), Time::from_micros(u64::MAX));
     }
 }

@@ -295,7 +295,7 @@ impl Serving {
     fn hear(&mut self, event: Event) {
         let now = now(self.epoch);
         match event {
-            Event::Fact(fact) => self.rig.tell(now, fact),
+            Event::Facts(facts) => facts.into_iter().for_each(|fact| self.rig.tell(now, fact)),
             Event::Net { upstream, connection, net } => {
                 if self.network.hear(upstream, connection, &net) {
                     if let Net::Closed(why) = &net {

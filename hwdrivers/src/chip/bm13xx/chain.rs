@@ -36,8 +36,8 @@ use work::{Roller, Slot};
 pub const JOBS: usize = 32;
 /// Events that wait for the owner. One chain reports some ten nonces a second; this is beyond a minute of them.
 pub const EVENT_LIMIT: usize = 1024;
-/// Reads in one turn, so that a babbling line cannot hold it.
-const READS: usize = 16;
+/// Reads in one turn, so that a babbling line cannot hold it: 32 kB, more than 3 Mbaud bring while its owner lets replies gather.
+const READS: usize = 64;
 /// A line that does not wake its owner is read at least this often while chips run: 20 ms of 3 Mbaud is 6,000 bytes, and real traffic a hundredth of it.
 const READ_PERIOD: Duration = Duration::from_millis(20);
 /// All sixteen bits that BIP 320 lets roll.

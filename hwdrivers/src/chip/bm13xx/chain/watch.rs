@@ -12,8 +12,10 @@ use crate::chip::{ChainEvent, ChipReading, WatchError};
 use model::{Celsius, ChainLayout, Time, Volt};
 use std::time::Duration;
 
-/// Chips are asked in batches this far apart.
+/// Chips are asked in batches this far apart, at full tenths of a second: all chains together, so that their owner wakes once.
 const BATCH: Duration = Duration::from_millis(100);
+/// Two batches are so far apart at least: 60 ms are asked for between a converter's start and its reading.
+const APART: Duration = Duration::from_millis(60);
 /// Batches of a round where it tells a temperature: 2 s, for a reading that is older than 5 s may not count.
 const BATCHES_HOT: u8 = 20;
 /// Batches of a round where it tells counters alone.
@@ -141,7 +143,8 @@ impl Watcher {
         if self.readings.is_empty() || now < self.due {
             return (vec![], None);
         }
-        self.due = now + BATCH;
+        let full = (now + APART).micros().div_ceil(BATCH.as_micros() as u64);
+        self.due = Time::from_micros(full * BATCH.as_micros() as u64);
         let (mut commands, mut told) = (vec![], None);
         if self.position >= self.chips {
             if self.watch.thermometer {
@@ -155,7 +158,7 @@ impl Watcher {
         let extra = self.watch.counters.get(self.round % kinds.max(1)).copied();
         let extra = extra.or(self.watch.converter.map(|_| r::CONVERTED));
         if self.position == 0 && extra == Some(r::CONVERTED) && told.is_some() {
-            // 60 ms are asked for between start and reading; the next batch is 100 ms away.
+            // They are read with the next batch.
             commands.extend(CONVERTER.map(|(register, value)| Command::WriteAll { register, value }));
             return (commands, told);
         }
