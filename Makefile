@@ -6,5 +6,5 @@ test: ; ./setup test && cargo fmt --all --check && cargo clippy --workspace --al
 image: ; ./setup image && cargo image build $(BOARD)
 bench: ; ./setup bench && cargo bench --locked -p supervisor --bench first_light -- $(BENCH)
 seeds: ; cargo run --release --locked -p sim --example seeds -- $(SEEDS)
-mutations: ; cargo test --locked -p sim --test mutations -- --ignored --nocapture
+mutations: ; cargo run --locked -p sim --example mutations
 .PHONY: run test image bench seeds mutations
