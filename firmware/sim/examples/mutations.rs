@@ -52,8 +52,8 @@ const MUTATIONS: &[Mutation] = &[
     Mutation {
         rule: "a sensor that jumps has failed",
         file: "firmware/control/src/thermal/reading.rs",
-        text: "(self.doubted, self.failed, self.good) = (None, Some(why), 0);",
-        without: "(self.doubted, self.failed, self.good) = (None, None, 0);",
+        text: "if near(&believed) && !again {",
+        without: "if near(&believed) || again {",
     },
 ];
 
