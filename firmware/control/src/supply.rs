@@ -134,8 +134,11 @@ impl Supply {
 
     fn fail(&mut self, now: Time, why: &str, faults: &mut Faults, orders: &mut Vec<Order>) {
         faults.raise(FaultCode::SupplyFailed, PLACE, why);
-        self.rest = RETRY_FIRST.saturating_mul(1 << self.failures.min(6)).min(RETRY_MAX);
-        self.failures += 1;
+        // All that one try has to say is one failure.
+        if !matches!(self.state, State::Falling { .. }) {
+            self.failures += 1;
+        }
+        self.rest = RETRY_FIRST.saturating_mul(1 << self.failures.saturating_sub(1).min(6)).min(RETRY_MAX);
         if !matches!(self.state, State::Falling { .. }) {
             self.fall(now, orders);
         }

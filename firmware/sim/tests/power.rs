@@ -243,6 +243,23 @@ fn a_supply_is_found_in_every_dialect_and_fed() {
 }
 
 #[test]
+fn a_supply_that_a_disturbed_bus_left_in_the_middle_of_something_is_found_again() {
+    // As much of a frame as had come, and whether an answer to an earlier one was never fetched.
+    for (cut, unread) in [(3, false), (4, false), (7, false), (4, true), (0, true)] {
+        let mut part = apw::Apw::default();
+        if unread {
+            [0x55, 0xaa, 4, 2, 6, 0].iter().for_each(|b| Target::write(&mut part, Time::ZERO, &[0x11, *b]));
+        }
+        [0xaa, 0x55, 0xaa, 6, 0x83, 152, 0].iter().take(cut).for_each(|b| Target::write(&mut part, Time::ZERO, &[0x11, *b]));
+        part.enabled = true;
+        let mut b = Bench::new(part, Apw::new(0x10, ApwCurve::Apw12, S19_PRO));
+        b.wait(1);
+        b.must(&power_on(13.2));
+        assert!(near(b.part.output(b.now), 13.2), "{cut} {unread}: {}", b.part.output(b.now));
+    }
+}
+
+#[test]
 fn an_apw9_has_no_watchdog_and_tells_its_voltage() {
     let part = with(apw::Apw::new(0x41), |p| p.enabled = true);
     let mut b = Bench::new(part, Apw::new(0x10, ApwCurve::Apw9, &[0x41, 0x42]));

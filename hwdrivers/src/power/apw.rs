@@ -86,6 +86,9 @@ const DIALECTS: [Dialect; 4] = [
     },
 ];
 
+/// So often all dialects are tried before a supply counts as foreign.
+const ROUNDS: u8 = 3;
+
 /// How kinds turn a step into a voltage: the step for 0 V, steps a volt, and the steps they take. 0x41 by the protocol
 /// description for S17 supplies, 0x71 and its limits by HS19, the others by HS21's test jig (DCENT) \[1\]. Kinds that are not
 /// here have no formula that anybody wrote down: 0xC1 is sold with S21 and takes another form of the command.
@@ -142,7 +145,7 @@ impl Apw {
     /// The supply at this 7-bit address, of a family and of one of these kinds.
     #[must_use]
     pub const fn new(address: u8, curve: ApwCurve, kinds: &'static [u8]) -> Apw {
-        Apw(Exchange::new(address, Talk { curve, kinds, dialect: 0, kind: 0, scale: None, heard: String::new() }))
+        Apw(Exchange::new(address, Talk { curve, kinds, dialect: 0, kind: 0, scale: None, heard: String::new(), rounds: 0 }))
     }
 }
 
@@ -158,6 +161,8 @@ struct Talk {
     scale: Option<Scale>,
     /// What an identification read so far, in words.
     heard: String,
+    /// How often it has found no dialect in a row.
+    rounds: u8,
 }
 
 impl Talk {
@@ -267,13 +272,20 @@ impl Protocol for Talk {
             }
             Order::Identify => {
                 if let Some(kind) = self.value(KIND, b) {
-                    self.kind = kind;
+                    (self.kind, self.rounds) = (kind, 0);
                     return Ok(Heard::Step(STEP_FIRMWARE));
                 }
                 self.heard += &format!(", {} {b:02x?}", self.dialect().name);
                 if self.dialect + 1 < DIALECTS.len() {
                     return Ok(Heard::Step(step + 1));
                 }
+                // A frame that a disturbed bus cut short takes what follows into itself, and an answer that was not fetched is read later: asking
+                // again is what clears both.
+                self.rounds += 1;
+                if self.rounds < ROUNDS {
+                    return Ok(Heard::Step(STEP_PROBE));
+                }
+                self.rounds = 0;
                 Err(PowerError::Foreign(self.heard.clone()))
             }
             Order::SetVoltage(_) | Order::Feed => {

@@ -140,7 +140,8 @@ fn an_unknown_kind_is_named_and_told_nothing() {
 #[test]
 fn a_supply_of_no_known_dialect_is_quoted_and_told_nothing() {
     let mut answers = vec![];
-    for _ in 0..3 {
+    // Three orders, for each of which it is asked three times.
+    for _ in 0..9 {
         answers.push(vec![0x07]);
         answers.extend(vec![vec![0x42]; 8]);
         answers.extend([vec![0x43; 6], vec![0x42; 6]]);
@@ -156,7 +157,7 @@ fn a_supply_of_no_known_dialect_is_quoted_and_told_nothing() {
     // Nothing but the probe and questions for the kind.
     let all = line.written.iter().flat_map(|b| b.last()).copied().collect::<Vec<u8>>();
     let commands: Vec<u8> = all.windows(4).filter(|w| w[..2] == [0x55, 0xaa]).map(|w| w[3]).collect();
-    assert_eq!(commands, [KIND; 9]);
+    assert_eq!(commands, [KIND; 27]);
 }
 
 #[test]
@@ -189,7 +190,7 @@ fn calibration_is_never_written() {
         for dialect in 0..DIALECTS.len() {
             for order in ALL.into_iter().chain([Order::SetVoltage(Volt(19.0))]) {
                 let scale = Scale::of(kind);
-                let mut talk = Talk { curve, kinds: S19_PRO, dialect, kind, scale, heard: String::new() };
+                let mut talk = Talk { curve, kinds: S19_PRO, dialect, kind, scale, heard: String::new(), rounds: 0 };
                 for step in [STEP_FIRMWARE, 0, 1, 2, 3, 4] {
                     talk.dialect = dialect;
                     let Ask::Send(request) = talk.ask(order, step) else { continue };
