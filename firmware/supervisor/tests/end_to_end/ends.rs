@@ -8,8 +8,9 @@ use crate::real_node::{call, found, height, pool, until_height};
 use serde_json::json;
 use std::path::Path;
 
-/// Starts once more, with no hash power, so that what was kept is sent; then every block that was said to be found is in the chain.
-fn assert_all_taken(node: &RealNode, folder: &Path, logs: &[String]) {
+/// Starts once more, with no hash power, so that what was kept is sent; then every block that was said to be found is in the chain, and
+/// at most so many that were kept and not yet said.
+fn assert_all_taken(node: &RealNode, folder: &Path, logs: &[String], unsaid: usize) {
     let serve = Serve::start(folder, &(IDLE.to_owned() + &pool(node)));
     let blocks: Vec<String> = logs.iter().flat_map(|log| found(log)).collect();
     assert!(blocks.len() > 2, "{logs:?}");
@@ -21,7 +22,9 @@ fn assert_all_taken(node: &RealNode, folder: &Path, logs: &[String]) {
         wait("the chain has every block", look, || format!("{block} at {}\n{}\n{}", height(node), logs.concat(), serve.log()));
     }
     // The first block is the node's own; nobody else mines.
-    assert_eq!(call(node, "getblockcount", json!([])), json!(blocks.len() + 1));
+    let count = call(node, "getblockcount", json!([])).as_u64().expect("a number");
+    let said = blocks.len() as u64 + 1;
+    assert!((said..=said + unsaid as u64).contains(&count), "{count} blocks, {said} said: {logs:?}");
     serve.end();
 }
 
@@ -34,7 +37,7 @@ fn asked_to_end_it_ends_with_0_and_every_block_is_in_the_chain() {
         until_height(&node, &serve, wanted);
         logs.push(serve.end());
     }
-    assert_all_taken(&node, &folder, &logs);
+    assert_all_taken(&node, &folder, &logs, 0);
 }
 
 #[test]
@@ -47,5 +50,6 @@ fn killed_at_any_time_it_goes_on_from_its_state_and_no_block_is_lost() {
         wait("a block", || (found(&serve.log()).len() > 1).then_some(()), || serve.log());
         logs.push(serve.kill());
     }
-    assert_all_taken(&node, &folder, &logs);
+    // Each kill may fall between the disk and the word.
+    assert_all_taken(&node, &folder, &logs, logs.len());
 }
