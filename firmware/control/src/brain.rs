@@ -552,6 +552,8 @@ impl Brain {
             Rung::Job => return self.schedule.refresh(),
             // A thread of the processor that finds something on the same work proves pool and work.
             Rung::Upstream if self.thread_found.is_some_and(|t| now.since(t) < THREAD_PROVES) => return,
+            // Chains without a supply say nothing about a pool.
+            Rung::Upstream if self.supply.as_ref().is_some_and(|s| !s.is_on()) => return,
             Rung::Upstream => {
                 if let Some(upstream) = self.failover.active() {
                     let code = FaultCode::UpstreamSilent;

@@ -30,6 +30,7 @@ struct Rig {
     board: Result<f64, String>,
     rails: [Option<Volt>; 2],
     supply: Option<Volt>,
+    supply_fails: bool,
     obeys_rail_off: bool,
     pools_answer: bool,
     shares_answered: bool,
@@ -47,6 +48,7 @@ impl Rig {
             board: Ok(40.0),
             rails: [None; 2],
             supply: None,
+            supply_fails: false,
             obeys_rail_off: true,
             pools_answer: true,
             shares_answered: true,
@@ -59,6 +61,9 @@ impl Rig {
             self.orders.push(order.clone());
             let answer = |r: &mut Rig, f: Fact| r.brain.tell(r.now, f);
             match order {
+                Order::Supply(Some(_)) if self.supply_fails => {
+                    answer(self, Fact::Supply(Err("no answer".to_owned())));
+                }
                 Order::Supply(v) => {
                     self.supply = v;
                     if v.is_none() {
@@ -441,6 +446,18 @@ fn silent_chains_cost_no_pool_that_the_processor_mines_for() {
         r.run(150);
         assert_eq!(r.orders.iter().any(|o| matches!(o, Order::Disconnect(_))), left, "with {cpus} threads");
     }
+}
+
+#[test]
+fn chains_without_a_supply_cost_no_pool() {
+    let mut r = Rig::new(PLAN);
+    r.run(60);
+    r.supply_fails = true;
+    r.tell(Fact::Supply(Err("no answer".to_owned())));
+    r.orders.clear();
+    r.run(300);
+    assert!(r.has(FaultCode::SupplyFailed) && !r.has(FaultCode::UpstreamSilent));
+    assert!(!r.orders.iter().any(|o| matches!(o, Order::Disconnect(_))));
 }
 
 #[test]
