@@ -290,8 +290,7 @@ impl Thermal {
         b.powered = seat.powered;
         // A sensor that jumped is held against the only temperature which is known without it.
         if !b.powered && now.since(b.off_since) >= BLIND_COOL {
-            let cold = |s: &&mut Spot| s.probe.jumped_to().is_some_and(|c| c <= AIR_MAX);
-            b.spots.iter_mut().filter(cold).for_each(|s| s.probe.vouch());
+            b.spots.iter_mut().for_each(|s| s.probe.vouch(AIR_MAX));
         }
         b.hashing_since = if seat.hashing && seat.powered { b.hashing_since.or(Some(now)) } else { None };
         let strain = seat.load / self.fans.carries();

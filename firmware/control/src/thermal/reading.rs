@@ -77,7 +77,8 @@ struct Still {
 /// A sensor that jumped, twice said.
 #[derive(Clone, Copy, Debug)]
 struct Jump {
-    up: bool,
+    /// By how many degrees, up or down.
+    by: f64,
     /// What it says now.
     last: Reading<Celsius>,
 }
@@ -143,7 +144,7 @@ impl Probe {
         let near = |r: &Reading<Celsius>| from(r).abs() <= JITTER + SLOPE_MAX * now.since(r.at).as_secs_f64();
         let reading = Reading { value, at: now };
         if let Some(jump) = &mut self.jump {
-            let back = !near(&jump.last) && (from(&jump.last) > 0.0) != jump.up;
+            let back = !near(&jump.last) && (from(&jump.last) > 0.0) != (jump.by > 0.0);
             jump.last = reading;
             if !back {
                 return;
@@ -158,7 +159,7 @@ impl Probe {
             let why = format!("it jumped from {:.1} to {value:.1}", believed.value);
             self.trouble = Some(Trouble { nonsense: true, why: why.clone() });
             if again {
-                self.jump = Some(Jump { up: from(&believed) > 0.0, last: reading });
+                self.jump = Some(Jump { by: from(&believed), last: reading });
                 (self.doubted, self.failed, self.good) = (None, Some(why), 0);
             } else {
                 self.doubted = Some(reading);
@@ -184,15 +185,11 @@ impl Probe {
         }
     }
 
-    /// What it says after a jump, where it says that still.
-    #[must_use]
-    pub fn jumped_to(&self) -> Option<Celsius> {
-        self.jump.map(|j| j.last.value)
-    }
-
-    /// What it says after a jump is what can be there: it counts again.
-    pub fn vouch(&mut self) {
-        if let Some(jump) = self.jump.take() {
+    /// Its board has been off until nothing on it is warmer than `warmest`. What it says after a jump counts again where that is true
+    /// of it, and would not be if the jump had been a lie. A fall in a cold room may be either: it is not believed.
+    pub fn vouch(&mut self, warmest: Celsius) {
+        let is_true = |j: &Jump| j.last.value <= warmest && (j.by > 0.0 || j.last.value.0 - j.by > warmest.0);
+        if let Some(jump) = self.jump.take_if(|j| is_true(j)) {
             (self.believed, self.trouble, self.failed) = (Some(jump.last), None, None);
         }
     }
@@ -398,11 +395,30 @@ mod tests {
             assert_eq!(matches!(p.known(s(at), s(0), AGE), Known::Failed { .. }), *failed, "{values:?}: {p:?}");
             let last = values[values.len() - 1];
             assert!(worst(&p, at).is_some_and(|w| w >= last), "{values:?}: the worse side counts");
-            p.vouch();
-            if p.jumped_to().is_none() && *failed {
-                continue;
-            }
-            assert_eq!(p.known(s(at), s(0), AGE), Known::Ok { value: Celsius(last), age: Duration::ZERO }, "{values:?}");
+        }
+    }
+
+    #[test]
+    fn a_cold_board_vouches_for_a_sensor_that_cannot_lie_then() {
+        // Where it jumped from 50 °C to, what it says on a board that is not warmer than 50 °C, and whether that is believed.
+        for (to, cold, believed) in [
+            (90.0, 24.0, true),
+            (90.0, 49.0, true),
+            (90.0, 70.0, false),
+            // Were the fall by 40 °C a lie, the room would have 64 °C, or 49; by 20 °C, 44.
+            (10.0, 24.0, true),
+            (10.0, 9.0, false),
+            (30.0, 24.0, false),
+        ] {
+            let mut p = probe();
+            (11..14).for_each(|at| p.read(s(at), Celsius(to)));
+            // Slowly, as a board cools or warms to its room's air.
+            (14..100).for_each(|at| p.read(s(at), Celsius(to + (cold - to) * (at - 14) as f64 / 85.0)));
+            p.vouch(Celsius(50.0));
+            let now = p.known(s(99), s(0), AGE);
+            let wanted = Known::Ok { value: Celsius(cold), age: Duration::ZERO };
+            assert_eq!(now == wanted, believed, "{to} {cold}: {now:?}");
+            assert_eq!(matches!(now, Known::Failed { .. }), !believed, "{to} {cold}: {now:?}");
         }
     }
 
