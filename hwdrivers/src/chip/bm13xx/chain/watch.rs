@@ -12,14 +12,14 @@ use crate::chip::{ChainEvent, ChipReading, WatchError};
 use model::{Celsius, ChainLayout, Time, Volt};
 use std::time::Duration;
 
-/// Chips are asked in batches this far apart, at full tenths of a second: all chains together, so that their owner wakes once.
-const BATCH: Duration = Duration::from_millis(100);
+/// Chips are asked in batches this far apart, at full fifths of a second: all chains together, so that their owner wakes once.
+const BATCH: Duration = Duration::from_millis(200);
 /// Two batches are so far apart at least: 60 ms are asked for between a converter's start and its reading.
 const APART: Duration = Duration::from_millis(60);
 /// Batches of a round where it tells a temperature: 2 s, for a reading that is older than 5 s may not count.
-const BATCHES_HOT: u8 = 20;
+const BATCHES_HOT: u8 = 10;
 /// Batches of a round where it tells counters alone.
-const BATCHES_COLD: u8 = 100;
+const BATCHES_COLD: u8 = 50;
 /// The converter's settings, its last word but one and the one that starts it.
 const CONVERTER: [(u8, u32); 5] = [
     (r::CONVERTER_CONTROL, 0x3f01_4381),
@@ -199,7 +199,7 @@ impl<U: Uart> Chain<U> {
             return Ok(());
         }
         let (commands, told) = self.watcher.ask(now);
-        // One write: a chain of 108 chips is asked 120 times a second.
+        // One write: a chain of 108 chips is asked 110 times a second.
         let frames: Vec<u8> = commands.into_iter().flat_map(|c| c.framed(self.chip.framing)).collect();
         if !frames.is_empty() {
             self.uart.write(&frames)?;
