@@ -89,7 +89,10 @@ impl<D: Device> Backend<D> {
             }
         }
         let requests: Vec<Request> = chains.iter().map(|c| request(c, memory)).collect();
-        for (chain, answer) in chains.iter().zip(self.device().answer(&requests)) {
+        // The last one first. Linux (i2c-virtio since 6.12.41) waits for the messages of a
+        // transfer in their order, frees them all at the first that failed, and then marks those as done that come later: its
+        // memory is broken where a failure is given back before what belongs to it.
+        for (chain, answer) in chains.iter().zip(self.device().answer(&requests)).rev() {
             let written = give(chain, memory, &answer).unwrap_or(0);
             if vring.add_used(chain.head_index(), written).is_err() {
                 return false;
@@ -299,6 +302,20 @@ mod tests {
         assert_eq!(g.kick(), [Request { asked: vec![1, 2], room: 2 }]);
         assert_eq!(g.used(), (2, 3, 2));
         assert_eq!(g.kick(), [], "nothing more");
+    }
+
+    #[test]
+    fn of_a_burst_the_first_request_is_given_back_last() {
+        let mut g = Guest::new();
+        for (head, size) in [(0, 1), (2, 2), (4, 3)] {
+            g.describe(TABLE, head, (DATA, size, NEXT, head + 1));
+            g.describe(TABLE, head + 1, (DATA + 8, size, WRITE, 0));
+            g.offer(head);
+        }
+        assert_eq!(g.kick().iter().map(|r| r.room).collect::<Vec<_>>(), [1, 2, 3], "seen in their order");
+        let memory = g.memory.memory();
+        let heads = [0, 1, 2].map(|n| memory.read_obj::<u32>(GuestAddress(USED + 4 + 8 * n)).expect("there"));
+        assert_eq!((heads, g.used()), ([4, 2, 0], (3, 0, 1)));
     }
 
     #[test]
