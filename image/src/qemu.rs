@@ -41,24 +41,20 @@ pub enum Firmware {
 /// The lines of a hashing machine, on the host's side.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lines {
-    /// A pty for each chain, in order: they are `/dev/ttyUSB0` and on in the guest.
-    pub ttys: Vec<PathBuf>,
-    /// The way to all other parts.
-    pub control: Control,
+    /// The usbredir sockets of its USB devices: chain 0's is `/dev/ttyACM0` in the guest, and so on. A USB board is one device of
+    /// two lines: `/dev/ttyACM0` is its controller's, `/dev/ttyACM1` its chips'.
+    pub usb: Vec<PathBuf>,
+    /// The buses of a control board; a USB board has none.
+    pub buses: Option<Buses>,
 }
 
-/// How a machine's parts are reached.
+/// The sockets of a control board's buses.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Control {
-    /// By the buses of a control board.
-    Buses {
-        /// The vhost-user socket of the I2C bus: `/dev/i2c-0`.
-        i2c: PathBuf,
-        /// The vhost-user socket of the GPIO lines: `/dev/gpiochip0`.
-        gpio: PathBuf,
-    },
-    /// By the pty of a USB board's controller: the next `/dev/ttyUSB` after the chains'.
-    Usb(PathBuf),
+pub struct Buses {
+    /// The vhost-user socket of the I2C bus: `/dev/i2c-0`.
+    pub i2c: PathBuf,
+    /// The vhost-user socket of the GPIO lines: `/dev/gpiochip0`.
+    pub gpio: PathBuf,
 }
 
 /// A port of the host's loopback that leads into the guest.
@@ -134,16 +130,12 @@ impl Guest {
 
 fn machine(a: &mut Arguments, lines: &Lines) {
     a.add("-device", "qemu-xhci,id=usb");
-    let (sockets, usb) = match &lines.control {
-        Control::Buses { i2c, gpio } => (vec![("i2c", i2c), ("gpio", gpio)], None),
-        Control::Usb(tty) => (vec![], Some(tty)),
-    };
-    for (n, tty) in lines.ttys.iter().chain(usb).enumerate() {
-        // A port of its own for each fixes the order, so that chain 0 is always ttyUSB0.
-        a.add_path("-chardev", &format!("serial,id=chain{n},path="), tty);
-        a.add("-device", &format!("usb-serial,bus=usb.0,port={},always-plugged=on,chardev=chain{n}", n + 1));
+    for (n, socket) in lines.usb.iter().enumerate() {
+        // A port of its own for each fixes the order, so that chain 0 is always ttyACM0.
+        a.add_path("-chardev", &format!("socket,id=usb{n},path="), socket);
+        a.add("-device", &format!("usb-redir,bus=usb.0,port={},chardev=usb{n}", n + 1));
     }
-    for (name, socket) in sockets {
+    for (name, socket) in lines.buses.iter().flat_map(|b| [("i2c", &b.i2c), ("gpio", &b.gpio)]) {
         a.add_path("-chardev", &format!("socket,id={name},path="), socket);
         a.add("-device", &format!("vhost-user-{name}-pci,chardev={name}"));
     }
@@ -194,8 +186,8 @@ mod tests {
 
     #[test]
     fn a_guest_with_everything_is_one_line() {
-        let control = Control::Buses { i2c: "i2c.sock".into(), gpio: "gpio.sock".into() };
-        let lines = Lines { ttys: vec!["/dev/pts/7".into(), "/dev/pts/8".into()], control };
+        let buses = Some(Buses { i2c: "i2c.sock".into(), gpio: "gpio.sock".into() });
+        let lines = Lines { usb: vec!["usb0.sock".into(), "a,b/usb1.sock".into()], buses };
         let forwards = vec![Forward { host: 18_080, guest: 8080 }, Forward { host: 9090, guest: 9090 }];
         let firmware = Firmware::None { kernel: "a,b/bzImage".into(), line: "console=ttyS0 quiet".to_owned() };
         let whole = Guest { lines: Some(lines), forwards, ..guest(firmware) };
@@ -210,19 +202,17 @@ mod tests {
              -kernel a,b/bzImage -append console=ttyS0 quiet \
              -netdev user,id=net,hostfwd=tcp:127.0.0.1:18080-:8080,hostfwd=tcp:127.0.0.1:9090-:9090 \
              -device virtio-net-pci,netdev=net,romfile= -device qemu-xhci,id=usb \
-             -chardev serial,id=chain0,path=/dev/pts/7 -device usb-serial,bus=usb.0,port=1,always-plugged=on,chardev=chain0 \
-             -chardev serial,id=chain1,path=/dev/pts/8 -device usb-serial,bus=usb.0,port=2,always-plugged=on,chardev=chain1 \
+             -chardev socket,id=usb0,path=usb0.sock -device usb-redir,bus=usb.0,port=1,chardev=usb0 \
+             -chardev socket,id=usb1,path=a,,b/usb1.sock -device usb-redir,bus=usb.0,port=2,chardev=usb1 \
              -chardev socket,id=i2c,path=i2c.sock -device vhost-user-i2c-pci,chardev=i2c \
              -chardev socket,id=gpio,path=gpio.sock -device vhost-user-gpio-pci,chardev=gpio"
         );
     }
 
     #[test]
-    fn a_usb_boards_controller_is_the_line_after_its_chains() {
-        let lines = Lines { ttys: vec!["/dev/pts/7".into()], control: Control::Usb("/dev/pts/8".into()) };
-        let whole = line(&Guest { lines: Some(lines), ..guest(Firmware::Bios) });
-        assert!(whole.contains("path=/dev/pts/7 -device usb-serial,bus=usb.0,port=1,"), "{whole}");
-        assert!(whole.contains("path=/dev/pts/8 -device usb-serial,bus=usb.0,port=2,"), "{whole}");
+    fn a_usb_board_is_one_device_and_has_no_buses() {
+        let whole = line(&Guest { lines: Some(Lines { usb: vec!["usb0.sock".into()], buses: None }), ..guest(Firmware::Bios) });
+        assert!(whole.ends_with("path=usb0.sock -device usb-redir,bus=usb.0,port=1,chardev=usb0"), "{whole}");
         assert!(!whole.contains("vhost"), "{whole}");
     }
 

@@ -155,12 +155,13 @@ pub fn free(port: u16) -> Result<u16> {
 /// leads there.
 #[must_use]
 pub fn settings(product: &Product, cpu: bool) -> String {
-    let chains = product.hashboards.len();
-    let ttys: Vec<_> = (0..chains).map(|n| format!("/dev/ttyUSB{n}")).collect();
-    let (i2c, gpio) = match product.attachment {
-        Attachment::Buses => ("/dev/i2c-0".to_owned(), "/dev/gpiochip0".to_owned()),
-        Attachment::Usb(_) => (format!("/dev/ttyUSB{chains}"), format!("/dev/ttyUSB{chains}")),
+    // A USB board's first line is its controller's (`qemu::Lines`).
+    let (first, buses) = match product.attachment {
+        Attachment::Buses => (0, ["/dev/i2c-0", "/dev/gpiochip0"]),
+        Attachment::Usb(_) => (1, ["/dev/ttyACM0"; 2]),
     };
+    let [i2c, gpio] = buses;
+    let ttys: Vec<_> = (0..product.hashboards.len()).map(|n| format!("/dev/ttyACM{}", first + n)).collect();
     format!(
         "# Written by `cargo image run` for one guest.\n\
          mining:\n  enable_cpu: {cpu}\n  cpu: {{threads: 1}}\n  asic:\n    devices:\n      \
@@ -320,7 +321,7 @@ mod tests {
         let (settings, warnings) = model::settings::read(&text).unwrap_or_else(|e| panic!("{e:?}\n{text}"));
         assert!(warnings.is_empty(), "{warnings:?}");
         let device = &settings.mining.asic.devices[0];
-        assert_eq!(device.ttys, ["/dev/ttyUSB0", "/dev/ttyUSB1", "/dev/ttyUSB2"].map(PathBuf::from));
+        assert_eq!(device.ttys, ["/dev/ttyACM0", "/dev/ttyACM1", "/dev/ttyACM2"].map(PathBuf::from));
         assert!(device.simulated && settings.mining.enable_cpu);
         assert_eq!(device.i2c, PathBuf::from("/dev/i2c-0"));
         assert_eq!(settings.pool.coins.len(), 1);
@@ -328,7 +329,8 @@ mod tests {
         let text = super::settings(&board::bitaxe_gamma::PRODUCT, false);
         let (settings, _) = model::settings::read(&text).unwrap_or_else(|e| panic!("{e:?}\n{text}"));
         let device = &settings.mining.asic.devices[0];
-        assert_eq!((device.i2c.as_path(), device.gpio.as_path()), ("/dev/ttyUSB1".as_ref(), "/dev/ttyUSB1".as_ref()));
+        assert_eq!((device.i2c.as_path(), device.gpio.as_path()), ("/dev/ttyACM0".as_ref(), "/dev/ttyACM0".as_ref()));
+        assert_eq!(device.ttys, [PathBuf::from("/dev/ttyACM1")]);
         assert!(!settings.mining.enable_cpu);
     }
 

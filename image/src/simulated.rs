@@ -3,7 +3,7 @@
 //! Not here: how it behaves (the crate `sim`), and how a guest comes to its lines (`qemu`).
 
 use crate::process::{Process, bound};
-use crate::qemu::{Control, Lines};
+use crate::qemu::{Buses, Lines};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Write};
@@ -86,16 +86,13 @@ impl Simulated {
 }
 
 fn lines(said: &Value) -> Result<Lines> {
-    let ttys = said["devices"][0]["ttys"].as_array().context("no 'devices' with 'ttys'")?;
     let path = |v: &Value| v.as_str().map(PathBuf::from);
+    let usb = said["usb"].as_array().filter(|all| !all.is_empty()).context("no 'usb' with sockets")?;
+    let usb = usb.iter().map(path).collect::<Option<Vec<_>>>().context("a 'usb' that is no path")?;
     let socket = |name: &str| path(&said["vhost_user"][name]).with_context(|| format!("no 'vhost_user' with '{name}'"));
-    let ttys = ttys.iter().map(path).collect::<Option<Vec<_>>>().context("a tty that is no path")?;
     // A machine without such sockets has its own controller at the end of a line.
-    let control = match said.get("vhost_user") {
-        Some(_) => Control::Buses { i2c: socket("i2c")?, gpio: socket("gpio")? },
-        None => Control::Usb(path(&said["devices"][0]["i2c"]).context("no 'vhost_user', and no 'i2c' of a device")?),
-    };
-    Ok(Lines { ttys, control })
+    let buses = said.get("vhost_user").map(|_| -> Result<_> { Ok(Buses { i2c: socket("i2c")?, gpio: socket("gpio")? }) });
+    Ok(Lines { usb, buses: buses.transpose()? })
 }
 
 #[cfg(test)]
@@ -106,17 +103,17 @@ mod tests {
     fn its_lines_are_read_and_what_is_missing_is_named() {
         let read = |text: &str| lines(&serde_json::from_str(text).expect("JSON"));
         let said = r#"{"devices":[{"product":"p","ttys":["/dev/pts/3","/dev/pts/4"],"i2c":"a","gpio":"b","simulated":true}],
-            "vhost_user":{"i2c":"/x/i2c.sock","gpio":"/x/gpio.sock"}}"#;
+            "vhost_user":{"i2c":"/x/i2c.sock","gpio":"/x/gpio.sock"},"usb":["/x/usb0.sock","/x/usb1.sock"]}"#;
         let l = read(said).expect("all there");
-        assert_eq!(l.ttys, [PathBuf::from("/dev/pts/3"), PathBuf::from("/dev/pts/4")]);
-        assert_eq!(l.control, Control::Buses { i2c: "/x/i2c.sock".into(), gpio: "/x/gpio.sock".into() });
-        let usb = read(r#"{"devices":[{"ttys":["/dev/pts/3"],"i2c":"/dev/pts/4","gpio":"/dev/pts/4"}]}"#).expect("all there");
-        assert_eq!(usb.control, Control::Usb("/dev/pts/4".into()));
+        assert_eq!(l.usb, [PathBuf::from("/x/usb0.sock"), PathBuf::from("/x/usb1.sock")]);
+        assert_eq!(l.buses, Some(Buses { i2c: "/x/i2c.sock".into(), gpio: "/x/gpio.sock".into() }));
+        let usb = read(r#"{"devices":[{"ttys":["/dev/pts/3"]}],"usb":["/x/usb0.sock"]}"#).expect("all there");
+        assert_eq!((usb.usb.len(), usb.buses), (1, None));
         for (bad, word) in [
-            ("{}", "ttys"),
-            (r#"{"devices":[{"ttys":[]}]}"#, "i2c"),
-            (r#"{"devices":[{"ttys":[]}],"vhost_user":{"i2c":"a"}}"#, "gpio"),
-            (r#"{"devices":[{"ttys":[1],"i2c":"a"}]}"#, "no path"),
+            ("{}", "usb"),
+            (r#"{"usb":[]}"#, "usb"),
+            (r#"{"usb":["a"],"vhost_user":{"i2c":"a"}}"#, "gpio"),
+            (r#"{"usb":[1]}"#, "no path"),
         ] {
             let error = format!("{:#}", read(bad).expect_err(bad));
             assert!(error.contains(word), "{bad}: {error}");

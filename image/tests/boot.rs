@@ -71,8 +71,8 @@ fn three_chains_mine_for_a_pool_by_its_name_until_the_bus_is_unplugged() {
     let forwards = [Forward { host: port, guest: 8080 }];
     let upstream = format!("stratum+tcp://pool.test:{}", pool.stratum);
     let settings = format!(
-        "mining:\n  enable_cpu: false\n  asic:\n    devices:\n      - {{product: {PRODUCT}, ttys: [/dev/ttyUSB0, /dev/ttyUSB1, \
-         /dev/ttyUSB2], i2c: /dev/i2c-0, gpio: /dev/gpiochip0, simulated: true}}\n\
+        "mining:\n  enable_cpu: false\n  asic:\n    devices:\n      - {{product: {PRODUCT}, ttys: [/dev/ttyACM0, /dev/ttyACM1, \
+         /dev/ttyACM2], i2c: /dev/i2c-0, gpio: /dev/gpiochip0, simulated: true}}\n\
          upstreams: [{{url: '{upstream}', user: guest, password: x}}]\n\
          pool: {{enable: false}}\napi: {{address: '0.0.0.0:8080'}}\nstate: /data\n"
     );

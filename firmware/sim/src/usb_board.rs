@@ -1,14 +1,15 @@
-//! The controller of a USB board (EmberOne00, Bitaxe-raw) that is not there, behind a pty: requests for I²C, lines, analog inputs
+//! The controller of a USB board (EmberOne00, Bitaxe-raw) that is not there: requests for I²C, lines, analog inputs
 //! and the light go to the simulated machine's buses, as its firmware would pass them to the board's parts.
 //!
 //! Written from the firmware's source (emberone-usbserial-fw, asic.md A13), its oddities included: replies of firmware 5.0.0 have
 //! the data's length but errors the whole frame's; a request that cannot be read is refused under id FF; half a request is
-//! dropped after 4 ms of silence. Not here: the chips' line, which is a [`crate::PtyLine`] as on every other board.
+//! dropped after 4 ms of silence. Not here: its line, and the chips', which
+//! is a [`crate::SerialLine`] as on every other board.
 
-use crate::pty::{Pty, PtyError};
+use crate::pty::PtyError;
+use crate::serial_line::NearEnd;
 use hwdrivers::bus::{BusError, Gpio, I2c, Message};
 use model::Time;
-use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 /// Silence after which the firmware forgets half a request.
@@ -55,35 +56,25 @@ pub struct UsbBoard {
     /// What is wrong with it now.
     pub trouble: Option<Trouble>,
     firmware: Firmware,
-    pty: Pty,
     heard: Vec<u8>,
     heard_at: Time,
 }
 
 impl UsbBoard {
     /// A board that was just plugged in.
-    ///
-    /// # Errors
-    /// The system has no pty.
-    pub fn open(firmware: Firmware) -> Result<UsbBoard, PtyError> {
-        let pty = Pty::open("the board's controller")?;
-        let (heard, heard_at) = (Vec::new(), Time::ZERO);
-        Ok(UsbBoard { analog: [0; 2], light: [0; 3], trouble: None, firmware, pty, heard, heard_at })
-    }
-
-    /// The controller's line.
     #[must_use]
-    pub fn path(&self) -> &str {
-        self.pty.path()
+    pub fn new(firmware: Firmware) -> UsbBoard {
+        let (heard, heard_at) = (Vec::new(), Time::ZERO);
+        UsbBoard { analog: [0; 2], light: [0; 3], trouble: None, firmware, heard, heard_at }
     }
 
-    /// Answers what came since the last turn. A board is unplugged by dropping it: its line hangs up.
+    /// Answers what came on its line since the last turn.
     ///
     /// # Errors
-    /// The pty is gone.
-    pub fn turn(&mut self, now: Time, i2c: &mut dyn I2c, gpio: &mut dyn Gpio) -> Result<(), PtyError> {
+    /// The line is gone.
+    pub fn turn(&mut self, line: &mut dyn NearEnd, now: Time, i2c: &mut dyn I2c, gpio: &mut dyn Gpio) -> Result<(), PtyError> {
         let mut buffer = [0; REQUEST_LIMIT];
-        let n = self.pty.read(&mut buffer)?;
+        let n = line.read(&mut buffer)?;
         if n > 0 {
             self.heard_at = now;
         } else if now >= self.heard_at + SILENCE {
@@ -101,9 +92,9 @@ impl UsbBoard {
             };
             // The firmware knows its reader from its doer: what cannot be read has no id.
             let id = if matches!(answer, Err(Refused::Invalid | Refused::Overflow)) { 0xff } else { id };
-            self.pty.write(&reply(self.firmware, id, answer.as_deref()))?;
+            line.write(&reply(self.firmware, id, answer.as_deref()))?;
         }
-        self.pty.write(&[])
+        line.write(&[])
     }
 
     fn obey(&mut self, request: &Request, i2c: &mut dyn I2c, gpio: &mut dyn Gpio) -> Result<Vec<u8>, Refused> {
@@ -146,12 +137,6 @@ impl UsbBoard {
             }
             _ => Err(Refused::Invalid),
         }
-    }
-}
-
-impl AsFd for UsbBoard {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.pty.as_fd()
     }
 }
 

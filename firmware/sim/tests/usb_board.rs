@@ -7,6 +7,7 @@ use hwdrivers::fan::emc2305::Emc2305;
 use hwdrivers::sensor::Sensor;
 use hwdrivers::sensor::tmp75::Tmp75;
 use model::{Celsius, FanId, Percent, Time};
+use sim::pty::Pty;
 use sim::usb_board::{Firmware, Trouble, UsbBoard};
 use sim::{World, buses};
 use std::path::{Path, PathBuf};
@@ -16,7 +17,7 @@ use std::time::{Duration, Instant};
 
 /// A machine whose bus and lines sit behind a USB board, on a thread of its own, until it is dropped.
 struct Plugged {
-    board: Arc<Mutex<Option<UsbBoard>>>,
+    board: Arc<Mutex<Option<(UsbBoard, Pty)>>>,
     path: PathBuf,
     thread: Option<JoinHandle<()>>,
 }
@@ -25,13 +26,13 @@ impl Plugged {
     fn new(firmware: Firmware) -> Plugged {
         let world = Arc::new(Mutex::new(World::new(&board::antminer_s19jpro::PRODUCT, 1, sim::real_time::SCALE)));
         let mut buses = buses(&world);
-        let usb = UsbBoard::open(firmware).expect("a pty");
-        let path = PathBuf::from(usb.path());
-        let board = Arc::new(Mutex::new(Some(usb)));
+        let line = Pty::open("the controller").expect("a pty");
+        let path = PathBuf::from(line.path());
+        let board = Arc::new(Mutex::new(Some((UsbBoard::new(firmware), line))));
         let (served, began) = (Arc::clone(&board), Instant::now());
         let thread = std::thread::spawn(move || {
-            while let Some(usb) = &mut *served.lock().unwrap_or_else(PoisonError::into_inner) {
-                usb.turn(Time::ZERO + began.elapsed(), &mut *buses.i2c, &mut *buses.gpio).expect("a pty");
+            while let Some((usb, line)) = &mut *served.lock().unwrap_or_else(PoisonError::into_inner) {
+                usb.turn(line, Time::ZERO + began.elapsed(), &mut *buses.i2c, &mut *buses.gpio).expect("a pty");
                 std::thread::sleep(Duration::from_millis(1));
             }
         });
@@ -39,7 +40,7 @@ impl Plugged {
     }
 
     fn with<R>(&self, f: impl FnOnce(&mut UsbBoard) -> R) -> R {
-        f(self.board.lock().unwrap_or_else(PoisonError::into_inner).as_mut().expect("it is plugged"))
+        f(&mut self.board.lock().unwrap_or_else(PoisonError::into_inner).as_mut().expect("it is plugged").0)
     }
 
     fn pull(&mut self) {

@@ -30,6 +30,10 @@ pub fn run(product: &Product, seed: u64, vhost_user: Option<&Path>) -> anyhow::R
     {
         described["vhost_user"] = serde_json::json!({ "i2c": sockets.i2c(), "gpio": sockets.gpio() });
     }
+    if let Some(folder) = vhost_user {
+        machine.open_usb(product, seed, folder, |why| eprintln!("otedama: {why}"))?;
+        described["usb"] = machine.usb().map(|path| path.display().to_string()).collect();
+    }
     let mut out = std::io::stdout();
     writeln!(out, "{described}")?;
     out.flush()?;

@@ -41,7 +41,8 @@ pub struct Simulate {
     /// taken as lines on standard input: `help` lists them
     #[arg(long, conflicts_with_all = ["hours", "json", "faults"])]
     pty: bool,
-    /// With --pty: serve bus and lines to QEMU as well, as vhost-user devices at i2c.sock and gpio.sock in this folder
+    /// With --pty: serve it to QEMU as well, by sockets in this folder: bus and lines as vhost-user devices at i2c.sock and
+    /// gpio.sock, serial lines as usbredir devices at usb0.sock and on
     #[arg(long, value_name = "DIR", requires = "pty")]
     vhost_user: Option<PathBuf>,
 }

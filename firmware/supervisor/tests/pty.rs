@@ -92,7 +92,7 @@ fn it_says_where_it_is_obeys_commands_and_ends_without_a_trace() {
     let device = &bench.described["devices"][0];
     assert_eq!((&device["product"], &device["simulated"]), (&"antminer-s19jpro".into(), &true.into()));
     assert_eq!(device["ttys"].as_array().map(Vec::len), Some(3));
-    assert_eq!(bench.described.get("vhost_user"), None);
+    assert_eq!((bench.described.get("vhost_user"), bench.described.get("usb")), (None, None));
     let socket = bench.path("/devices/0/i2c");
 
     let mut i2c = SocketI2c::open(&socket).expect("listens");
@@ -161,6 +161,8 @@ fn a_usb_board_has_a_line_for_its_controller_and_no_socket() {
     let (control, gpio) = (bench.path("/devices/0/i2c"), bench.path("/devices/0/gpio"));
     assert!(control == gpio && control.starts_with("/dev/pts") && control != bench.path("/devices/0/ttys/0"));
     assert_eq!(bench.described.get("vhost_user"), None, "it is a serial line in a guest too");
+    let usb = bench.described["usb"].clone();
+    assert_eq!(usb, serde_json::json!([folder.join("usb0.sock")]), "one device with both lines");
     let mut i2c = hwdrivers::bus::open::i2c(&control).expect("its controller answers");
     let mut fan = || Emc2101::new(0x4c).rpm(&mut *i2c, FanId(0));
     assert!(fan().is_ok());
@@ -186,11 +188,12 @@ fn sockets_for_qemu_are_named_taken_over_from_the_dead_and_not_from_the_living()
     assert!(i2c.exists() && gpio.exists(), "a killed process leaves them");
     let _ = std::fs::remove_file(first.path("/devices/0/i2c"));
     let mut second = Bench::start(command(&["--pty", "--vhost-user", place]).stdin(Stdio::null()));
-    for path in [&i2c, &gpio] {
+    let usb = [0, 1, 2].map(|n| second.path(&format!("/usb/{n}")));
+    for path in [&i2c, &gpio, &usb[0], &usb[2]] {
         std::os::unix::net::UnixStream::connect(path).expect("it listens");
     }
     assert_eq!(second.signal(rustix::process::Signal::INT), Some(0));
-    assert!(!i2c.exists() && !gpio.exists());
+    assert!(!i2c.exists() && !gpio.exists() && !usb[1].exists());
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The simulated I²C bus and GPIO lines as vhost-user devices, which QEMU puts into a guest as `/dev/i2c-N` and `/dev/gpiochipN`.
 //!
 //! Each has a socket and a thread; one guest at a time uses it, and the next one may come when it is gone. QEMU must share its
-//! memory (`memory-backend-memfd,share=on`). Not here: the chains' lines, which a guest has as `-chardev serial`.
+//! memory (`memory-backend-memfd,share=on`). Not here: the chains' lines, which are USB devices (`usb_redir`).
 
 mod gpio;
 mod i2c;
