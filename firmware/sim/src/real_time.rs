@@ -167,7 +167,7 @@ impl RealTime {
     /// What injects faults into it, by this seed.
     #[must_use]
     pub fn by_hand(&self, product: &Product, seed: u64) -> ByHand {
-        ByHand::new(product, &self.world, &self.harms, seed)
+        ByHand::new(product, &self.world, &self.harms, seed, !self.usb.is_empty())
     }
 
     /// The chains' lines, chain 0 first.
@@ -203,6 +203,7 @@ impl RealTime {
 
     fn turn(&mut self, clock: Instant) -> Result<(), RealTimeError> {
         for port in &mut self.usb {
+            port.plug(!self.harms.is_usb_pulled());
             let received = port.receive();
             told(port, received, self.tell);
         }

@@ -2,7 +2,7 @@
 //! SIGINT. Its first line says where it is, in the words of the settings, and which faults can be put into it. Not here: the machine, and what a person does to it.
 
 use crate::commands;
-use crate::simulated::{ByHand, RealTime};
+use crate::simulated::RealTime;
 use anyhow::Context;
 use model::Product;
 use std::io::Write;
@@ -34,11 +34,12 @@ pub fn run(product: &Product, seed: u64, vhost_user: Option<&Path>) -> anyhow::R
         machine.open_usb(product, seed, folder, |why| eprintln!("otedama: {why}"))?;
         described["usb"] = machine.usb().map(|path| path.display().to_string()).collect();
     }
+    let by_hand = machine.by_hand(product, seed);
+    described["faults"] = serde_json::json!(by_hand.told());
     let mut out = std::io::stdout();
     writeln!(out, "{described}")?;
     out.flush()?;
-    commands::listen(machine.world(), machine.by_hand(product, seed), product.hashboards.len())
-        .context("start the wait for commands")?;
+    commands::listen(machine.world(), by_hand, product.hashboards.len()).context("start the wait for commands")?;
     let (stop, stopped) = UnixStream::pair().context("open the way to stop")?;
     std::thread::Builder::new()
         .name("signals".to_owned())
@@ -62,5 +63,5 @@ fn devices(product: &Product, machine: &RealTime) -> serde_json::Value {
         "gpio": machine.control(),
         "simulated": true,
     });
-    serde_json::json!({ "devices": [device], "faults": ByHand::told(product) })
+    serde_json::json!({ "devices": [device] })
 }

@@ -88,36 +88,39 @@ pub struct ByHand {
     world: Arc<Mutex<World>>,
     harms: Harms,
     luck: Luck,
+    /// Whether the machine is served as a USB device.
+    usb: bool,
     under_way: BTreeMap<&'static str, (Harm, Aim)>,
 }
 
 impl ByHand {
-    /// Of this machine, whose buses are wrapped with these harms.
+    /// Of this machine, whose buses are wrapped with these harms. `usb`: whether it is served as a USB device, which can be pulled.
     #[must_use]
-    pub fn new(product: &Product, world: &Arc<Mutex<World>>, harms: &Harms, seed: u64) -> ByHand {
+    pub fn new(product: &Product, world: &Arc<Mutex<World>>, harms: &Harms, seed: u64, usb: bool) -> ByHand {
         let (world, harms) = (Arc::clone(world), harms.clone());
-        ByHand { product: *product, world, harms, luck: Luck::new(seed), under_way: BTreeMap::new() }
+        ByHand { product: *product, world, harms, luck: Luck::new(seed), usb, under_way: BTreeMap::new() }
     }
 
     /// The kinds that this machine has a part for.
-    pub fn kinds(product: &Product) -> impl Iterator<Item = &'static Kind> {
-        KINDS.iter().filter(|k| k.harm.is_of_machine() && k.harm.aim(product, &mut Luck::new(0)).is_some())
+    fn kinds(&self) -> impl Iterator<Item = &'static Kind> {
+        let of_machine = |h: Harm| h.is_of_machine() || (self.usb && h == Harm::UsbUnplug);
+        KINDS.iter().filter(move |k| of_machine(k.harm) && k.harm.aim(&self.product, &mut Luck::new(0)).is_some())
     }
 
     /// The same as rows to tell.
     #[must_use]
-    pub fn told(product: &Product) -> Vec<Told> {
-        ByHand::kinds(product).map(Told::of).collect()
+    pub fn told(&self) -> Vec<Told> {
+        self.kinds().map(Told::of).collect()
     }
 
     /// The names of this machine's kinds.
     #[must_use]
     pub fn names(&self) -> Vec<&'static str> {
-        ByHand::kinds(&self.product).map(|k| k.name).collect()
+        self.kinds().map(|k| k.name).collect()
     }
 
     fn kind(&self, name: &str) -> Result<&'static Kind, NoFault> {
-        ByHand::kinds(&self.product)
+        self.kinds()
             .find(|k| k.name == name)
             .ok_or_else(|| NoFault::Unknown { name: name.to_owned(), known: self.names().join(", ") })
     }
@@ -164,7 +167,7 @@ mod tests {
         let world = Arc::new(Mutex::new(World::new(product, 1, crate::real_time::SCALE)));
         let harms = Harms::new(product.hashboards.len(), 1);
         let mut bus = harms.wrap_bus(buses(&world).i2c);
-        let mut hand = ByHand::new(product, &world, &harms, 1);
+        let mut hand = ByHand::new(product, &world, &harms, 1, false);
         let mut silent = || (0x20..0x23).filter(|a| bus.transfer(*a, &mut []).is_err()).count();
         assert_eq!(silent(), 0);
         assert!(hand.inject("pic-silent").expect("it has some").starts_with("regulator of chain"));
@@ -174,7 +177,7 @@ mod tests {
         assert_eq!(hand.heal("pic-silent"), Err(NoFault::Absent("pic-silent")));
         assert_eq!(silent(), 0);
 
-        let told = ByHand::told(product);
+        let told = hand.told();
         assert!(told.len() > 15, "{told:?}");
         for kind in &told {
             hand.inject(kind.name).expect("it is not there");
@@ -191,9 +194,28 @@ mod tests {
 
     #[test]
     fn a_machine_has_the_faults_of_its_parts_alone() {
-        let names = |p| ByHand::kinds(p).map(|k| k.name).collect::<Vec<_>>();
-        let ember = names(&board::emberone00::PRODUCT);
+        let names = |p: &Product, usb| {
+            let world = Arc::new(Mutex::new(World::new(p, 1, crate::real_time::SCALE)));
+            ByHand::new(p, &world, &Harms::new(p.hashboards.len(), 1), 1, usb).names()
+        };
+        let ember = names(&board::emberone00::PRODUCT, false);
         assert!(ember.contains(&"uart-noise") && !ember.contains(&"fan-stall") && !ember.contains(&"pic-silent"), "{ember:?}");
-        assert!(names(&board::bitaxe_gamma::PRODUCT).contains(&"fan-stall"));
+        assert!(names(&board::bitaxe_gamma::PRODUCT, false).contains(&"fan-stall"));
+        // A pty that is gone never comes back by its name.
+        assert!(!ember.contains(&"usb-unplug") && names(&board::emberone00::PRODUCT, true).contains(&"usb-unplug"));
+        assert!(!names(&board::antminer_s19jpro::PRODUCT, true).contains(&"usb-unplug"), "it hangs on no USB");
+    }
+
+    #[test]
+    fn a_usb_board_is_pulled_and_put_back() {
+        let product = &board::emberone00::PRODUCT;
+        let world = Arc::new(Mutex::new(World::new(product, 1, crate::real_time::SCALE)));
+        let harms = Harms::new(product.hashboards.len(), 1);
+        let mut hand = ByHand::new(product, &world, &harms, 1, true);
+        assert!(!harms.is_usb_pulled());
+        hand.inject("usb-unplug").expect("it can be pulled");
+        assert!(harms.is_usb_pulled());
+        hand.heal("usb-unplug").expect("it was pulled");
+        assert!(!harms.is_usb_pulled());
     }
 }

@@ -272,8 +272,8 @@ impl Harm {
         }
     }
 
-    /// Whether it is the machine that is harmed, and not its pool or its controller's clock. A pty that is gone never comes back by its
-    /// name, so that no machine on ptys can be pulled.
+    /// Whether it is the machine that is harmed, and not its pool or its controller's clock. A pty that is gone never comes back by
+    /// its name, so that no machine on ptys can be pulled; one that QEMU has as a USB device can ([`super::ByHand`]).
     #[must_use]
     pub fn is_of_machine(self) -> bool {
         !matches!(self, Harm::UsbUnplug | Harm::PoolDrop | Harm::PoolSilence | Harm::ClockJump(_))
@@ -285,6 +285,7 @@ impl Harm {
             // The buses' harm is taken before the world on every transfer, so never while the world is held.
             Harm::Line(damage) => return harms.line(aim.chain, on.then_some(damage)),
             Harm::UsbUnplug => {
+                harms.pull_usb(on);
                 harms.bus().lose(on);
                 (0..product.hashboards.len()).for_each(|chain| harms.line(chain, on.then_some(Damage::Gone)));
             }

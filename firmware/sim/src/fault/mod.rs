@@ -20,6 +20,7 @@ pub use scenario::Record;
 
 use crate::machine::Buses;
 use hwdrivers::bus::I2c;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 /// Everything about a product's buses that can be harmed. Its copies are of the same harm.
@@ -27,6 +28,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 pub struct Harms {
     bus: Arc<Mutex<bus::BusHarm>>,
     lines: Vec<Arc<Mutex<line::LineHarm>>>,
+    /// Whether the USB device that all of it hangs on is pulled.
+    pulled: Arc<AtomicBool>,
 }
 
 impl Harms {
@@ -34,7 +37,7 @@ impl Harms {
     #[must_use]
     pub fn new(chains: usize, seed: u64) -> Harms {
         let line = |i: u64| Arc::new(Mutex::new(line::LineHarm::new(seed ^ ((i + 1) << 56))));
-        Harms { bus: Arc::default(), lines: (0..chains as u64).map(line).collect() }
+        Harms { bus: Arc::default(), lines: (0..chains as u64).map(line).collect(), pulled: Arc::default() }
     }
 
     /// Wraps a way to the control bus.
@@ -47,6 +50,17 @@ impl Harms {
     #[must_use]
     pub fn of_line(&self, chain: usize) -> Option<Arc<Mutex<line::LineHarm>>> {
         self.lines.get(chain).cloned()
+    }
+
+    /// Pulls the USB device, or puts it back. In virtual time there is no device: what was on it is gone is all there is.
+    pub fn pull_usb(&self, pulled: bool) {
+        self.pulled.store(pulled, Ordering::Release);
+    }
+
+    /// Whether it is pulled.
+    #[must_use]
+    pub fn is_usb_pulled(&self) -> bool {
+        self.pulled.load(Ordering::Acquire)
     }
 
     /// The control bus.
@@ -73,5 +87,5 @@ pub fn wrap(buses: Buses, seed: u64) -> (Buses, Harms) {
     // A product's chains are all of one kind.
     lines.extend(rings);
     let gpio = bus::wrap_lines(buses.gpio, &bus);
-    (Buses { i2c, gpio, uarts, spis, ..buses }, Harms { bus, lines })
+    (Buses { i2c, gpio, uarts, spis, ..buses }, Harms { bus, lines, pulled: Arc::default() })
 }
