@@ -106,7 +106,7 @@ impl BoardHand {
                     part => sensors.push((id, sensor::driver(part).ok_or_else(|| no_driver(format!("{part:?}")))?)),
                 }
             }
-            let regulator = power::regulator(hashboard.regulator);
+            let regulator = power::regulator(hashboard.regulator, &product.limits);
             let period = if own_sensor.is_some() { SENSOR_PERIOD } else { POWER_PERIOD };
             let rail = Rail::new(regulator, hashboard.enables, period);
             let meter = hashboard.meter.map(|m| Ina260::new(m.address()));

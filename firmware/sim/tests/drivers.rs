@@ -18,19 +18,20 @@ struct Bench {
     world: Arc<Mutex<World>>,
     buses: Buses,
     supply: Box<dyn Power>,
-    rail: dspic::Dspic,
+    rail: Box<dyn Power>,
     beat_at: Time,
 }
 
 impl Bench {
     fn new() -> Bench {
-        let world = Arc::new(Mutex::new(World::new(&board::antminer_s19jpro::PRODUCT, 1, SCALE)));
+        let product = &board::antminer_s19jpro::PRODUCT;
+        let world = Arc::new(Mutex::new(World::new(product, 1, SCALE)));
         let buses = buses(&world);
         Bench {
             world,
             buses,
-            supply: power::supply(board::antminer_s19jpro::PRODUCT.supply),
-            rail: dspic::Dspic::new(0x20),
+            supply: power::supply(product.supply),
+            rail: power::regulator(product.hashboards[0].regulator, &product.limits),
             beat_at: Time::ZERO,
         }
     }

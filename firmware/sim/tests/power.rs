@@ -6,14 +6,21 @@ use hwdrivers::power::apw::Apw;
 use hwdrivers::power::ds4432u::Ds4432u;
 use hwdrivers::power::dspic::Dspic;
 use hwdrivers::power::pic16::Pic16;
-use hwdrivers::power::tps546::{GAMMA, Tps546};
+use hwdrivers::power::tps546::{Tps546, on_5_volts};
 use hwdrivers::power::vid::Vid;
-use hwdrivers::power::{Event, Order, Power, PowerError};
+use hwdrivers::power::{Event, Order, Power, PowerError, Span};
 use model::{Ampere, ApwCurve, Celsius, DspicFraming, Time, Volt};
 use sim::parts::{Target, apw, ds4432u, dspic, pic16, tps546, vid};
 use std::time::Duration;
 
+/// The rail of an S19's boards.
+const S19: Span = Span { lowest: Volt(12.4), highest: Volt(15.0) };
 const S19_PRO: &[u8] = &[0x43, 0x71, 0x74, 0x75, 0x76];
+
+/// The converter of a Bitaxe Gamma, as its board's limits have it.
+fn tps546() -> Tps546 {
+    Tps546::new(0x24, on_5_volts(Span::of(&board::bitaxe_gamma::PRODUCT.limits)))
+}
 
 /// A part that something is different about.
 fn with<T>(mut part: T, change: impl FnOnce(&mut T)) -> T {
@@ -111,7 +118,7 @@ fn power_on(volt: f64) -> [Order; 4] {
 #[test]
 fn a_rail_controller_of_every_framing_switches_feeds_and_is_cut_without_food() {
     for framing in [DspicFraming::LengthSum, DspicFraming::Short, DspicFraming::Registers] {
-        let mut b = Bench::new(dspic::Dspic::new(framing), Dspic::framed(0x20, framing));
+        let mut b = Bench::new(dspic::Dspic::new(framing), Dspic::new(0x20, framing, S19));
         b.must(&power_on(13.2));
         // Registers: the supply alone regulates.
         let expected = if framing == DspicFraming::Registers { 15.0 } else { 13.2 };
@@ -134,7 +141,7 @@ fn a_rail_controller_of_every_framing_switches_feeds_and_is_cut_without_food() {
 fn a_boot_loader_is_named_and_nothing_is_written_to_it() {
     for framing in [DspicFraming::LengthSum, DspicFraming::Short, DspicFraming::Registers] {
         let part = with(dspic::Dspic::new(framing), |p| p.version = dspic::BOOT_LOADER);
-        let mut b = Bench::new(part, Dspic::framed(0x20, framing));
+        let mut b = Bench::new(part, Dspic::new(0x20, framing, S19));
         let error = b.error(Order::Identify);
         assert!(error.to_string().contains("boot loader runs (version 0x86)"), "{error}");
         b.run(&power_on(13.2));
@@ -152,21 +159,22 @@ fn a_boot_loader_is_named_and_nothing_is_written_to_it() {
 #[test]
 fn silent_and_damaged_controllers_fail_behind_three_tries() {
     for framing in [DspicFraming::LengthSum, DspicFraming::Short, DspicFraming::Registers] {
-        let mut b = Bench::new(with(dspic::Dspic::new(framing), |p| p.mute = true), Dspic::framed(0x20, framing));
+        let mut b = Bench::new(with(dspic::Dspic::new(framing), |p| p.mute = true), Dspic::new(0x20, framing, S19));
         let error = b.error(Order::Identify);
         assert!(matches!(error, PowerError::Answer(_) | PowerError::Unfit(_)), "{framing:?}: {error:?}");
         b.run(&[Order::Enable]);
         assert_eq!(b.part.rail(b.now, Volt(15.0)), Volt(0.0));
     }
-    let mut b = Bench::new(with(dspic::Dspic::default(), |p| p.wrong_sums = true), Dspic::new(0x20));
+    let mut b =
+        Bench::new(with(dspic::Dspic::default(), |p| p.wrong_sums = true), Dspic::new(0x20, DspicFraming::LengthSum, S19));
     assert!(matches!(b.error(Order::Identify), PowerError::Answer(_)));
     // One that fell silent on the way: the rail goes when its own time is up.
-    let mut b = Bench::new(dspic::Dspic::default(), Dspic::new(0x20));
+    let mut b = Bench::new(dspic::Dspic::default(), Dspic::new(0x20, DspicFraming::LengthSum, S19));
     b.must(&power_on(13.2));
     b.part.mute = true;
     assert!(matches!(b.error(Order::SetVoltage(Volt(13.0))), PowerError::Unidentified), "nor does it say what it is");
     // Two lost transfers are nothing, three are an error.
-    let mut b = Bench::new(dspic::Dspic::default(), Dspic::new(0x20));
+    let mut b = Bench::new(dspic::Dspic::default(), Dspic::new(0x20, DspicFraming::LengthSum, S19));
     b.nacks = 2;
     b.must(&power_on(13.2));
     // A lost heartbeat, and then three lost questions.
@@ -177,7 +185,7 @@ fn silent_and_damaged_controllers_fail_behind_three_tries() {
 
 #[test]
 fn a_pic1704_tells_its_fault_and_what_it_measures() {
-    let mut b = Bench::new(dspic::Dspic::new(DspicFraming::Registers), Dspic::framed(0x20, DspicFraming::Registers));
+    let mut b = Bench::new(dspic::Dspic::new(DspicFraming::Registers), Dspic::new(0x20, DspicFraming::Registers, S19));
     b.must(&power_on(13.2));
     b.part.seen = (Volt(13.21), Ampere(60.5));
     let events = b.run(&[Order::Measure]);
@@ -319,7 +327,7 @@ fn a_supply_that_is_broken_fails_behind_three_tries() {
 
 #[test]
 fn a_tps546_is_limited_enabled_measured_and_protects_itself() {
-    let mut b = Bench::new(tps546::Tps546::default(), Tps546::new(0x24, GAMMA));
+    let mut b = Bench::new(tps546::Tps546::default(), tps546());
     b.must(&[Order::Identify, Order::SetVoltage(Volt(1.2)), Order::Enable]);
     assert!(near(b.part.output(), 1.2));
     b.must(&[Order::SetVoltage(Volt(1.15))]);
@@ -342,7 +350,7 @@ fn a_tps546_is_limited_enabled_measured_and_protects_itself() {
         (|p| p.input = Volt(4.0), "input too low"),
     ];
     for (harm, word) in cases {
-        let mut b = Bench::new(tps546::Tps546::default(), Tps546::new(0x24, GAMMA));
+        let mut b = Bench::new(tps546::Tps546::default(), tps546());
         b.must(&[Order::SetVoltage(Volt(1.2)), Order::Enable]);
         harm(&mut b.part);
         assert_eq!(b.part.output(), Volt(0.0), "{word}");
@@ -354,13 +362,21 @@ fn a_tps546_is_limited_enabled_measured_and_protects_itself() {
 }
 
 #[test]
+fn a_tps546_that_obeys_its_pin_is_off_when_it_is_said_to_be() {
+    let mut b = Bench::new(with(tps546::Tps546::default(), |p| p.pin = true), tps546());
+    assert!(b.part.output() > Volt(0.5), "nobody configured it yet");
+    b.must(&[Order::Disable]);
+    assert_eq!(b.part.output(), Volt(0.0));
+}
+
+#[test]
 fn another_converter_at_the_address_is_told_nothing() {
     let part = with(tps546::Tps546::default(), |p| p.device = [0x54, 0x49, 0x54, 0x6b, 0x24, 0x41]);
-    let mut b = Bench::new(part, Tps546::new(0x24, GAMMA));
+    let mut b = Bench::new(part, tps546());
     assert!(b.error(Order::Identify).to_string().contains("device id"));
     b.run(&[Order::SetVoltage(Volt(1.2)), Order::Enable]);
     assert_eq!(b.part.output(), Volt(0.0));
-    let mut b = Bench::new(tps546::Tps546::default(), Tps546::new(0x24, GAMMA));
+    let mut b = Bench::new(tps546::Tps546::default(), tps546());
     assert!(matches!(b.error(Order::Enable), PowerError::Fault(_)), "no voltage, no power");
     b.nacks = 3;
     assert!(matches!(b.error(Order::SetVoltage(Volt(1.2))), PowerError::Bus(_)));

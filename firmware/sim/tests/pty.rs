@@ -6,7 +6,7 @@ use hwdrivers::bus::{BusError, Gpio, I2c, Message};
 use hwdrivers::chip::bm13xx::chain::Chain;
 use hwdrivers::chip::{ChainDriver, ChainEvent};
 use hwdrivers::fan::{Fans, emc2305::Emc2305};
-use hwdrivers::power::{self, Event, Order, Power, dspic};
+use hwdrivers::power::{self, Event, Order, dspic};
 use hwdrivers::sensor::{Sensor, SensorError, tmp75::Tmp75};
 use model::{Baud, Celsius, FanId, Percent, Rpm, Time, Volt};
 use sim::{RealTime, World, lock, real_time::SCALE};
@@ -121,7 +121,9 @@ fn with_supply_rail_and_reset_the_real_driver_counts_126_chips() {
     let began = Instant::now();
     let now = || Time::ZERO + began.elapsed();
     gpio.set(65, false).expect("a line");
-    let (mut supply, mut rail) = (power::supply(board::antminer_s19jpro::PRODUCT.supply), dspic::Dspic::new(0x20));
+    let product = &board::antminer_s19jpro::PRODUCT;
+    let mut supply = power::supply(product.supply);
+    let mut rail = power::regulator(product.hashboards[0].regulator, &product.limits);
     for order in [Order::Identify, Order::SetVoltage(Volt(13.2))] {
         supply.order(order);
     }

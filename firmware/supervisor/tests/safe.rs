@@ -45,7 +45,7 @@ fn start(product: &Product, world: &Mutex<World>, b: &mut Buses) {
     let on = [Order::SetVoltage(l.rail_nominal), Order::Enable];
     for board in product.hashboards {
         board.enables.iter().for_each(|line| b.gpio.set(line.number, line.is_high(true)).expect("a line"));
-        told(world, &mut *power::regulator(board.regulator), &mut *b.i2c, &mut *b.gpio, &on);
+        told(world, &mut *power::regulator(board.regulator, l), &mut *b.i2c, &mut *b.gpio, &on);
         b.gpio.set(board.reset.number, board.reset.is_high(false)).expect("a line");
     }
     for fan in (0..product.fans).map(model::FanId) {

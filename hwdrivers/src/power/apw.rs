@@ -22,6 +22,9 @@ const GET_VOLTAGE: u8 = 0x03;
 const WATCHDOG: u8 = 0x81;
 const SET_VOLTAGE: u8 = 0x83;
 
+/// What the watchdog is told.
+const ARM: u8 = 1;
+
 /// Steps of an identification.
 const STEP_PROBE: u8 = 0;
 const STEP_FIRST_DIALECT: u8 = 1;
@@ -226,7 +229,8 @@ impl Protocol for Talk {
         match order {
             Order::Identify | Order::SetVoltage(_) => true,
             Order::Enable | Order::Disable => false,
-            // The description for S17 supplies knows no watchdog; and what 03 gives on an APW12 is a counter, not a voltage.
+            // The description for S17 supplies knows no watchdog. What 03 gives on an APW12 is its set-point by HS19 and HS-RE and a
+            // counter by a disassembly of the program 0x71 (DCENT `psu.rs`) [?]: nothing is read into it.
             Order::Feed => self.curve == ApwCurve::Apw12,
             Order::Measure => self.curve == ApwCurve::Apw9,
         }
@@ -252,7 +256,7 @@ impl Protocol for Talk {
                 }
                 (None, None) => Ask::End(Event::Failed { order, error: PowerError::Unidentified }),
             },
-            Order::Feed => self.request(WATCHDOG, Some(1)),
+            Order::Feed => self.request(WATCHDOG, Some(ARM)),
             Order::Measure => self.request(GET_VOLTAGE, None),
             Order::Enable | Order::Disable => Ask::End(Event::Done(order)),
         }
@@ -290,7 +294,12 @@ impl Protocol for Talk {
             }
             Order::SetVoltage(_) | Order::Feed => {
                 let command = if order == Order::Feed { WATCHDOG } else { SET_VOLTAGE };
-                let heard = b.is_empty() || self.value(command, b).is_some();
+                // What it obeyed comes back: another step is a voltage that nobody asked for. An echo was compared byte by byte.
+                let told = match order {
+                    Order::SetVoltage(v) => self.scale.and_then(|s| s.step(v)),
+                    _ => Some(ARM),
+                };
+                let heard = b.is_empty() || (told.is_some() && self.value(command, b) == told);
                 if heard { Ok(Heard::End(Event::Done(order))) } else { Err(wrong()) }
             }
             Order::Measure => {

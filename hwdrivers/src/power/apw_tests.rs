@@ -65,6 +65,16 @@ fn packets_are_recognised_and_orders_are_the_documented_frames() {
 }
 
 #[test]
+fn a_supply_that_answers_with_another_step_did_not_obey() {
+    let other: &[u8] = &[0x55, 0xaa, 6, 0x83, 0x09, 0, 0x92, 0];
+    let identity: [&[u8]; 3] = [&[0xf5], &KIND_71, &FIRMWARE_6];
+    let tries: Vec<&[u8]> = [identity[0], identity[1], identity[2], other].into_iter().cycle().take(4 * 3).collect();
+    let (events, _) = run(&mut apw12(), &mut Line::answering(&bytes(&tries)), &[Order::SetVoltage(Volt(14.96))]);
+    let last = events.last();
+    assert!(matches!(last, Some(Event::Failed { error: PowerError::Answer(a), .. }) if a == other), "{events:?}");
+}
+
+#[test]
 fn an_apw9_gives_its_voltage_and_has_no_watchdog() {
     let (kind, voltage) = ([0x55, 0xaa, 6, 2, 0x41, 0, 0x49, 0], [0x55, 0xaa, 6, 3, 0x0d, 0, 0x16, 0]);
     let answers = [&[0xf5][..], &kind, &FIRMWARE_6, &voltage];

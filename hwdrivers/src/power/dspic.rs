@@ -2,16 +2,20 @@
 //! Three framings are reported for it, and which one a board speaks is its data: length and 16-bit sum, one byte a write, as the
 //! maker's own programs have it \[2\]; the same without length and sum, where only the version is answered \[1\]; and registers
 //! for version, voltage, current, status and control \[1\], where the supply alone regulates, so that a voltage is not its
-//! business, and whose temperature is left out, for its source gives it in a unit that does not fit its byte. It cuts the rail
-//! some ten seconds behind the last heartbeat. Not here: who sends heartbeats, and which voltage is safe. Never sent: jump,
-//! reset, and whatever writes its flash.
+//! business, and whose temperature is left out, for its source gives it in a unit that does not fit its byte.
+//!
+//! Of the first framing its sources show enable, heartbeat and version \[2\]. That a voltage is set by command 10 is from them as
+//! well; that it takes millivolts in two bytes, as the short frames do, and that it is answered like the others are inferred
+//! \[?\]: what is sent is at least within the board's own rail. That it cuts the rail some ten seconds behind the last heartbeat is
+//! known of the S9's controller only \[?\]. Not here: who sends heartbeats. Never sent: jump, reset, and whatever writes its flash.
 
 use super::exchange::{Ask, Exchange, Heard, Pace, PowerError, Protocol, Request, TRIES, Wire, power_by_exchange};
-use super::{Event, Measured, Order};
+use super::{Event, Measured, Order, Span};
 use model::{Ampere, DspicFraming, Volt};
 use std::time::Duration;
 
-/// How often the owner orders a heartbeat: three fit before the rail is cut, with tries to spare.
+/// How often the owner orders a heartbeat: were it cut off as the S9's is, ten seconds behind the last, three fit with tries to spare;
+/// the register style is fed every 2 s by its source.
 pub const HEARTBEAT_PERIOD: Duration = Duration::from_secs(2);
 /// Versions of programs that run a rail (0x89 is usual on S19 Pro); all else is told nothing.
 pub const VERSIONS: [u8; 3] = [0x88, 0x89, 0x8a];
@@ -40,16 +44,10 @@ const STATUS_TOO_HOT: u8 = 1 << 3;
 pub struct Dspic(Exchange<Dialect>);
 
 impl Dspic {
-    /// The controller at this 7-bit address, in the framing that is best proven.
+    /// The controller at this 7-bit address, in this framing, of a rail that may have these voltages.
     #[must_use]
-    pub const fn new(address: u8) -> Dspic {
-        Dspic::framed(address, DspicFraming::LengthSum)
-    }
-
-    /// The controller at this 7-bit address, in this framing.
-    #[must_use]
-    pub const fn framed(address: u8, framing: DspicFraming) -> Dspic {
-        Dspic(Exchange::new(address, Dialect { framing, millivolts: 0 }))
+    pub const fn new(address: u8, framing: DspicFraming, span: Span) -> Dspic {
+        Dspic(Exchange::new(address, Dialect { framing, span, millivolts: 0 }))
     }
 }
 
@@ -58,6 +56,7 @@ power_by_exchange!(Dspic);
 #[derive(Debug)]
 struct Dialect {
     framing: DspicFraming,
+    span: Span,
     /// Read in the first step of a measurement.
     millivolts: u16,
 }
@@ -135,12 +134,11 @@ impl Protocol for Dialect {
         match order {
             Order::Identify => self.request(VERSION, &[], 5, 100),
             Order::SetVoltage(v) => {
-                let millivolts = (v.0 * 1000.0).round();
-                if !(1.0..=f64::from(u16::MAX)).contains(&millivolts) {
-                    let error = PowerError::Range { asked: v, lowest: Volt(0.001), highest: Volt(65.535) };
-                    return Ask::End(Event::Failed { order, error });
+                if let Some(refused) = self.span.refuses(v) {
+                    return Ask::End(refused);
                 }
-                self.request(SET_VOLTAGE, &(millivolts as u16).to_be_bytes(), 2, 500)
+                let millivolts = (v.0 * 1000.0).round() as u16;
+                self.request(SET_VOLTAGE, &millivolts.to_be_bytes(), 2, 500)
             }
             Order::Enable => self.request(ENABLE, &[1], 2, 500),
             Order::Disable => self.request(ENABLE, &[0], 2, 500),
@@ -200,11 +198,16 @@ mod tests {
     use model::Time;
 
     const VERSION_89: &[u8] = &[5, 0x17, 0x89, 0, 0xa5];
+    const SPAN: Span = Span { lowest: Volt(12.4), highest: Volt(15.0) };
     const ASK_VERSION: [u8; 6] = [0x55, 0xaa, 4, 0x17, 0, 0x1b];
+
+    fn dspic_in_frames() -> Dspic {
+        Dspic::new(0x20, DspicFraming::LengthSum, SPAN)
+    }
 
     fn dspic(answers: &[&[u8]], orders: &[Order]) -> (Vec<u8>, Vec<Event>, Time) {
         let mut line = Line::answering(answers);
-        let (events, at) = run(&mut Dspic::new(0x20), &mut line, orders);
+        let (events, at) = run(&mut dspic_in_frames(), &mut line, orders);
         assert!(line.written.iter().all(|b| b.len() == 1), "one byte a write");
         (line.written.concat(), events, at)
     }
@@ -232,7 +235,7 @@ mod tests {
             (Order::SetVoltage(Volt(13.8)), &[0x55, 0xaa, 0x10, 0x35, 0xe8]),
         ] {
             let mut line = Line::answering(&[&[0x89], &[0x89]]);
-            let (events, _) = run(&mut Dspic::framed(0x20, DspicFraming::Short), &mut line, &[order]);
+            let (events, _) = run(&mut Dspic::new(0x20, DspicFraming::Short, SPAN), &mut line, &[order]);
             assert_eq!(line.written.concat(), [&[0x55, 0xaa, 0x17], wire].concat());
             assert!(matches!(&events[..], [Event::Identified(_), Event::Done(done)] if *done == order), "{events:?}");
         }
@@ -241,7 +244,7 @@ mod tests {
     #[test]
     fn the_register_style_checks_its_status_and_measures() {
         let mut line = Line::answering(&[&[0x89], &[3], &[0x84, 0x35], &[0x10, 0x27], &[0x89], &[0x07]]);
-        let mut part = Dspic::framed(0x20, DspicFraming::Registers);
+        let mut part = Dspic::new(0x20, DspicFraming::Registers, SPAN);
         let (events, _) = run(&mut part, &mut line, &[Order::SetVoltage(Volt(13.0)), Order::Enable, Order::Measure, Order::Feed]);
         let writes: Vec<&[u8]> = line.written.iter().map(Vec::as_slice).collect();
         assert_eq!(writes, [&[0][..], &[9, 1], &[8], &[2], &[4], &[0], &[9, 2], &[8]]);
@@ -270,7 +273,7 @@ mod tests {
         ] {
             let mut line = Line::answering(&[answer]);
             let orders = [Order::SetVoltage(Volt(13.0)), Order::Enable, Order::Feed];
-            let (events, _) = run(&mut Dspic::framed(0x20, framing), &mut line, &orders);
+            let (events, _) = run(&mut Dspic::new(0x20, framing, SPAN), &mut line, &orders);
             assert!(line.written.concat().len() <= 6, "{framing:?}: {:02x?}", line.written);
             let refused = events
                 .iter()
@@ -286,7 +289,7 @@ mod tests {
         let loader: &[u8] = &[5, 0x17, 0x86, 0, 0xa2];
         // It is asked twice: what gives its rail is not given up for one answer.
         let mut line = Line::answering(&[VERSION_89, &[0x15, 1], &[0; 6], loader, loader]);
-        let mut part = Dspic::new(0x20);
+        let mut part = dspic_in_frames();
         run(&mut part, &mut line, &[Order::Enable]);
         line.written.clear();
         let (events, _) = run(&mut part, &mut line, &[Order::Feed]);
@@ -311,7 +314,7 @@ mod tests {
     fn a_stranger_in_the_place_of_one_that_gives_its_rail_is_not_said_to_be_off() {
         let stranger: &[u8] = &[5, 0x17, 0x42, 0, 0x5e];
         let mut line = Line::answering(&[VERSION_89, &[0x15, 1], &[0; 6], stranger, stranger]);
-        let mut part = Dspic::new(0x20);
+        let mut part = dspic_in_frames();
         run(&mut part, &mut line, &[Order::Enable, Order::Feed]);
         let (events, _) = run(&mut part, &mut line, &[Order::Disable]);
         assert!(matches!(&events[..], [Event::Failed { error: PowerError::Unfit(_), .. }]), "{events:?}");
@@ -330,7 +333,7 @@ mod tests {
 
     #[test]
     fn off_does_not_wait_for_anything() {
-        let (mut line, mut part) = (Line::answering(&[VERSION_89, &[0x15, 1]]), Dspic::new(0x20));
+        let (mut line, mut part) = (Line::answering(&[VERSION_89, &[0x15, 1]]), dspic_in_frames());
         run(&mut part, &mut line, &[Order::Identify]);
         part.order(Order::Feed);
         part.turn(Time::from_secs(1), &mut line, &mut Line::default());
@@ -346,7 +349,7 @@ mod tests {
     #[test]
     fn repeated_orders_do_not_pile_up() {
         let mut line = Line::absent();
-        let (events, _) = run(&mut Dspic::new(0x20), &mut line, &[Order::Feed; 1000]);
+        let (events, _) = run(&mut dspic_in_frames(), &mut line, &[Order::Feed; 1000]);
         assert!(
             matches!(
                 events[..],
@@ -360,8 +363,8 @@ mod tests {
     }
 
     #[test]
-    fn voltages_that_no_word_holds_are_refused() {
-        for v in [0.0, -1.0, 66.0, f64::NAN] {
+    fn voltages_that_the_boards_rail_does_not_have_are_refused() {
+        for v in [0.0, -1.0, 1.3, 12.3, 15.1, 66.0, f64::NAN] {
             let (written, events, _) = dspic(&[VERSION_89], &[Order::SetVoltage(Volt(v))]);
             assert_eq!(written.len(), 6);
             assert!(matches!(events.last(), Some(Event::Failed { error: PowerError::Range { .. }, .. })), "{events:?}");

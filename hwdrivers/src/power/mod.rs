@@ -19,7 +19,7 @@ pub use exchange::PowerError;
 pub use model::Measured;
 
 use crate::bus::{Gpio, I2c};
-use model::{RegulatorPart, SupplyPart, Time, Volt};
+use model::{Limits, RegulatorPart, SupplyPart, Time, Volt};
 use std::time::Duration;
 
 /// What a regulator or a supply can be told. What has no meaning for a part is done at once, without a word on the bus.
@@ -71,14 +71,39 @@ pub trait Power: Send {
     fn feed_period(&self) -> Option<Duration>;
 }
 
-/// The driver of a rail's regulator.
+/// The voltages that a rail may ever be given: the ends of its board's limits. A part with ends of its own is told these.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Span {
+    /// The least.
+    pub lowest: Volt,
+    /// And the most.
+    pub highest: Volt,
+}
+
+impl Span {
+    /// Of a board with these limits.
+    #[must_use]
+    pub const fn of(limits: &Limits) -> Span {
+        Span { lowest: limits.rail_min, highest: limits.rail_max }
+    }
+
+    /// What becomes of an order for a voltage outside; no number is outside too.
+    fn refuses(self, asked: Volt) -> Option<Event> {
+        let Span { lowest, highest } = self;
+        let error = PowerError::Range { asked, lowest, highest };
+        (!(lowest..=highest).contains(&asked)).then_some(Event::Failed { order: Order::SetVoltage(asked), error })
+    }
+}
+
+/// The driver of a rail's regulator, on a board with these limits.
 #[must_use]
-pub fn regulator(part: RegulatorPart) -> Box<dyn Power> {
+pub fn regulator(part: RegulatorPart, limits: &Limits) -> Box<dyn Power> {
+    let span = Span::of(limits);
     match part {
-        RegulatorPart::Dspic { address, framing } => Box::new(dspic::Dspic::framed(address, framing)),
+        RegulatorPart::Dspic { address, framing } => Box::new(dspic::Dspic::new(address, framing, span)),
         RegulatorPart::Pic16 { address } => Box::new(pic16::Pic16::new(address)),
         RegulatorPart::Ds4432u { address } => Box::new(ds4432u::Ds4432u::new(address)),
-        RegulatorPart::Tps546 { address } => Box::new(tps546::Tps546::new(address, tps546::GAMMA)),
+        RegulatorPart::Tps546 { address } => Box::new(tps546::Tps546::new(address, tps546::on_5_volts(span))),
         RegulatorPart::VidPulses { line } => Box::new(vid::Vid::new(line)),
         RegulatorPart::Fixed | RegulatorPart::Supply => Box::new(fixed::Fixed::default()),
     }

@@ -2,7 +2,7 @@
 //! flash, calibration or settings for good.
 
 use super::testing::{ALL, Line, run};
-use super::{Event, Order, Power, apw, ds4432u, dspic, pic16, tps546};
+use super::{Event, Order, Power, Span, apw, ds4432u, dspic, pic16, tps546};
 use model::{ApwCurve, DspicFraming, Time, Volt};
 
 /// What a driver may write: whether a whole write, or what its single bytes amount to, is harmless.
@@ -14,6 +14,8 @@ fn commands(bytes: &[u8], at: usize) -> Vec<u8> {
 }
 
 fn drivers() -> Vec<(&'static str, Box<dyn Power>, Harmless)> {
+    let board = Span { lowest: Volt(8.0), highest: Volt(15.0) };
+    let chip = Span { lowest: Volt(1.0), highest: Volt(1.25) };
     let kinds: &[u8] = &[0x41, 0x71, 0x43, 0xc1];
     let supply: Harmless = |b| commands(b, 3).iter().all(|c| [1, 2, 3, 0x81, 0x83].contains(c));
     let rail: Harmless = |b| commands(b, 3).iter().all(|c| [0x10, 0x15, 0x16, 0x17].contains(c));
@@ -22,12 +24,12 @@ fn drivers() -> Vec<(&'static str, Box<dyn Power>, Harmless)> {
     vec![
         ("APW12", Box::new(apw::Apw::new(0x10, ApwCurve::Apw12, kinds)), supply),
         ("APW9", Box::new(apw::Apw::new(0x10, ApwCurve::Apw9, kinds)), supply),
-        ("dsPIC", Box::new(dspic::Dspic::new(0x20)), rail),
-        ("dsPIC, short", Box::new(dspic::Dspic::framed(0x20, DspicFraming::Short)), short),
-        ("PIC1704", Box::new(dspic::Dspic::framed(0x20, DspicFraming::Registers)), |b| !b.windows(2).any(|w| w == [9, 0x80])),
+        ("dsPIC", Box::new(dspic::Dspic::new(0x20, DspicFraming::LengthSum, board)), rail),
+        ("dsPIC, short", Box::new(dspic::Dspic::new(0x20, DspicFraming::Short, board)), short),
+        ("PIC1704", Box::new(dspic::Dspic::new(0x20, DspicFraming::Registers, board)), |b| !b.windows(2).any(|w| w == [9, 0x80])),
         ("PIC16", Box::new(pic16::Pic16::new(0x55)), s9),
         ("DS4432U", Box::new(ds4432u::Ds4432u::new(0x48)), |b| !b.contains(&0xf9)),
-        ("TPS546", Box::new(tps546::Tps546::new(0x24, tps546::GAMMA)), |_| true),
+        ("TPS546", Box::new(tps546::Tps546::new(0x24, tps546::on_5_volts(chip))), |_| true),
     ]
 }
 

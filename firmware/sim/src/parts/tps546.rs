@@ -9,6 +9,10 @@ use std::collections::BTreeMap;
 /// Linear numbers with relative limits and an exponent of -9.
 const MODE: u8 = 0x97;
 const STEP: f64 = 1.0 / 512.0;
+/// Bit of ON_OFF_CONFIG with which OPERATION is obeyed; without it the pin alone counts, as the part comes from its maker.
+const BY_OPERATION: u8 = 0x08;
+/// What it gives where only its pin ever told it anything: a resistor's choice.
+const STRAPPED: Volt = Volt(0.8);
 
 /// The simulated converter.
 #[derive(Debug)]
@@ -23,6 +27,8 @@ pub struct Tps546 {
     pub load: Ampere,
     /// Its own temperature.
     pub temperature: Celsius,
+    /// Whether its enable pin is asserted.
+    pub pin: bool,
     /// What its output is off from what it was told: a broken divider.
     pub error: Volt,
     /// Commands that store settings for ever.
@@ -43,6 +49,7 @@ impl Default for Tps546 {
             input: Volt(5.0),
             load: Ampere(15.0),
             temperature: Celsius(45.0),
+            pin: false,
             error: Volt(0.0),
             stored: 0,
             pointer: 0,
@@ -61,8 +68,19 @@ impl Tps546 {
     }
 
     fn given(&self) -> Volt {
-        let on = self.byte(0x01) & 0x80 != 0 && !self.tripped && self.input.0 >= self.number(0x36).unwrap_or(f64::INFINITY);
-        if on { Volt(self.commanded()) + self.error } else { Volt(0.0) }
+        if !self.is_told() || self.tripped {
+            return Volt(0.0);
+        }
+        if self.byte(0x02) & BY_OPERATION == 0 {
+            return STRAPPED;
+        }
+        let fed = self.input.0 >= self.number(0x36).unwrap_or(f64::INFINITY);
+        if fed { Volt(self.commanded()) + self.error } else { Volt(0.0) }
+    }
+
+    /// Whether it is told to be on, by what it obeys.
+    fn is_told(&self) -> bool {
+        if self.byte(0x02) & BY_OPERATION == 0 { self.pin } else { self.byte(0x01) & 0x80 != 0 }
     }
 
     fn byte(&self, register: u8) -> u8 {
@@ -93,7 +111,7 @@ impl Tps546 {
 
     fn protect(&mut self) {
         let given = self.given().0;
-        if self.byte(0x01) & 0x80 == 0 {
+        if !self.is_told() {
             return;
         }
         let part = |register| self.word(register).map_or(f64::INFINITY, |w| f64::from(w) * STEP);
@@ -192,6 +210,7 @@ mod tests {
             &[0x36, 0x40, 0xca],
             &[0x46, 0xc0, 0xdb],
             &[0x4f, 0x44, 0xf2],
+            &[0x02, 0x1b],
             &[0x01, 0x80],
         ] {
             t.write(Time::ZERO, write);

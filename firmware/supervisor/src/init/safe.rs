@@ -137,7 +137,7 @@ fn rails_off(product: &Product, i2c: &mut dyn I2c, gpio: &mut dyn Gpio) -> Vec<S
         if absent {
             continue;
         }
-        if let Err(why) = switch_off(&mut *power::regulator(b.regulator), i2c, gpio) {
+        if let Err(why) = switch_off(&mut *power::regulator(b.regulator, &product.limits), i2c, gpio) {
             failed.push(format!("switch the rail of chain {n} off: {why}"));
         }
     }
