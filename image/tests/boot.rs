@@ -10,7 +10,7 @@ use image::boot::{Boot, Booted, Firmware};
 use image::place::Place;
 use image::process::{Process, bound};
 use image::qemu::Forward;
-use image::run::status;
+use image::run::{settings, status};
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpListener};
@@ -109,6 +109,35 @@ fn three_chains_mine_for_a_pool_by_its_name_until_the_bus_is_unplugged() {
     let took = status["uptime_seconds"].as_u64().expect("a number") - before;
     assert!(took <= 40, "{took} s: {status}");
     assert!(status["faults"].as_array().is_some_and(|f| !f.is_empty()), "{status}");
+    guest.stop().expect("it ends");
+}
+
+#[test]
+fn a_usb_board_hashes_at_its_own_rate_and_is_found_again_after_its_plug() {
+    let (place, folder, port) = (built(), folder("usb"), free_port());
+    let product = &board::bitaxe_gamma::PRODUCT;
+    let (settings, forwards) = (settings(product, false), [Forward { host: port, guest: 8080 }]);
+    let boot = Boot {
+        place: &place,
+        firmware: Firmware::None,
+        product: Some(product.name),
+        settings: &settings,
+        folder: &folder,
+        forwards: &forwards,
+    };
+    let mut guest = boot.start().expect("the guest starts");
+    guest.wait_for(" listening ", PATIENCE).expect("it listens");
+    // Its chip is asked for all its work at 1,000,000 baud.
+    let well = |s: &Value| {
+        let said = s["faults"].as_array().into_iter().flatten().any(|f| f["severity"] != "notice");
+        !said && chains(s).len() == 1 && chains(s).iter().all(|c| c["state"] == "hashing" && c["chips"] == 1)
+    };
+    until(&mut guest, &place, port, "a hashing board", well);
+    guest.simulated.as_mut().expect("a machine").tell("fault usb-unplug").expect("it listens");
+    // The kernel hung its lines up, and what it was called is known by what it said of itself in /sys.
+    guest.wait_for("wait for Bitaxe 00000001", PATIENCE).expect("it is waited for");
+    guest.simulated.as_mut().expect("a machine").tell("heal usb-unplug").expect("it listens");
+    until(&mut guest, &place, port, "the board again", well);
     guest.stop().expect("it ends");
 }
 

@@ -274,8 +274,8 @@ pub const KINDS: &[Kind] = &[
         ],
         ..ROW
     },
-    // Bus, lines and chain vanish at once and come back, as the supervisor's lines do that are opened anew (`supervisor::reopen`, with its
-    // own tests on ptys). All must hash within a minute, by itself.
+    // Bus, lines and chain vanish at once and come back, as the supervisor's lines do that are opened anew (`supervisor::reopen`, with
+    // its own tests on ptys). All must hash within a minute, by itself. In QEMU a guest's kernel sees it (`usb_redir`).
     Kind {
         name: "usb-unplug",
         harm: Harm::UsbUnplug,
