@@ -275,6 +275,7 @@ fn a_pause_keeps_the_rail_without_work_and_ends_within_five_seconds() {
     let busy = |o: &Order| matches!(o, Order::Work(_) | Order::Rail { .. } | Order::Supply(_) | Order::Clock { .. });
     assert!(!r.orders.iter().any(busy), "{:?}", r.orders.iter().find(|o| busy(o)));
     assert!(r.status().paused && r.rails == [Some(Volt(13.0)); 2]);
+    assert_eq!(r.status().paused_by, Some(model::PausedBy::Person));
     assert_eq!(r.status().faults, []);
     r.tell(Fact::Command(Command::Resume));
     r.run(5);
@@ -282,7 +283,7 @@ fn a_pause_keeps_the_rail_without_work_and_ends_within_five_seconds() {
         assert!(r.orders.contains(&Order::Clock { chain: ChainId(chain), clock: LIMITS.clock_nominal }));
         assert!(r.orders.iter().any(|o| matches!(o, Order::Work(w) if w.chain == ChainId(chain))));
     }
-    assert!(!r.status().paused);
+    assert!(!r.status().paused && r.status().paused_by.is_none());
 }
 
 #[test]
@@ -293,6 +294,7 @@ fn heat_beats_a_pause_and_hours_can_ask_for_one() {
     r.tell(Fact::WallClock(1_767_225_600));
     r.run(120);
     assert!(r.status().paused && !r.orders.iter().any(|o| matches!(o, Order::Work(_))));
+    assert_eq!(r.status().paused_by, Some(model::PausedBy::Hours));
     assert_eq!(r.status().chains[0].clock_hertz, LIMITS.clock_min.0 * 1e6);
     r.board = Ok(85.0);
     r.run(3);

@@ -17,7 +17,8 @@ impl Brain {
     /// Fills in mining, chains with their sensors, fans, faults, shares, rates and the upstreams' states.
     pub fn describe(&self, now: Time, status: &mut Status) {
         status.mining = self.mining;
-        status.paused = self.is_paused(now);
+        status.paused_by = self.tuner.as_ref().and_then(|t| t.paused_by(now));
+        status.paused = status.paused_by.is_some();
         status.product = self.plan.product.map_or_else(String::new, |p| p.name.to_owned());
         status.chains = self.chains.iter().enumerate().map(|(i, c)| self.chain_status(now, i, c)).collect();
         status.hashes_per_second = self.tallies.values().fold(0.0, |sum, t| sum + t.hashes_per_second(now));

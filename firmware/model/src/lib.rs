@@ -35,7 +35,8 @@ pub use part::{
 pub use power::{Aim, ChainProfile, DAY_MINUTES, Hours, PowerPlan, Profile, ProfileError, Task};
 pub use share::{Nonce, Reject, Share, ShareId, Verdict};
 pub use status::{
-    ChainState, ChainStatus, CpuStatus, FanStatus, FaultStatus, SensorStatus, ShareCounts, Status, UpstreamStatus, WorkerStatus,
+    ChainState, ChainStatus, CpuStatus, FanStatus, FaultStatus, PausedBy, SensorStatus, ShareCounts, Status, UpstreamStatus,
+    WorkerStatus,
 };
 pub use target::{Difficulty, DifficultyError, Target};
 pub use time::{Reading, Time};

@@ -32,6 +32,16 @@ pub enum ChainState {
     Failed,
 }
 
+/// Who has a machine pause.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PausedBy {
+    /// Somebody asked for it.
+    Person,
+    /// The hours of the settings.
+    Hours,
+}
+
 /// One sensor.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct SensorStatus {
@@ -177,6 +187,8 @@ pub struct Status {
     pub mining: bool,
     /// Whether it pauses: hashboards keep their power, at their lowest clock and without work.
     pub paused: bool,
+    /// Who wants it so; null where it does not pause.
+    pub paused_by: Option<PausedBy>,
     /// Since the program's start.
     pub uptime_seconds: u64,
     /// All chains and CPU threads.

@@ -114,7 +114,13 @@ fn table(s: &Value) -> String {
     let product = s["product"].as_str().filter(|p| !p.is_empty()).unwrap_or("no hashboards");
     let simulated = if s["simulated"] == true { "SIMULATED " } else { "" };
     let mut out = format!("{simulated}{product}, Otedama {}, up {} s\n", text(&s["version"]), s["uptime_seconds"]);
-    let asked = if s["mining"] == true { "asked to mine" } else { "stopped" };
+    let asked = match (s["mining"] == true, s["paused"] == true, s["paused_by"].as_str()) {
+        (false, ..) => "stopped",
+        (true, false, _) => "asked to mine",
+        (true, true, Some("person")) => "paused by a person",
+        (true, true, Some("hours")) => "paused by the hours of the settings",
+        (true, true, _) => "paused",
+    };
     out += &format!("hash rate  {} of {} ({asked})\n", rate(&s["hashes_per_second"]), rate(&s["expected_hashes_per_second"]));
     let n = &s["shares"];
     out += &format!("shares     {} accepted, {} rejected, {} stale\n", n["accepted"], n["rejected"], n["stale"]);
@@ -167,6 +173,23 @@ mod tests {
         ] {
             assert_eq!(authority(said).as_deref(), meant, "{said}");
         }
+    }
+
+    #[test]
+    fn what_the_machine_is_to_do_is_said_with_why() {
+        for (status, said) in [
+            (serde_json::json!({"mining": true, "paused": false, "paused_by": null}), "(asked to mine)"),
+            (serde_json::json!({"mining": true, "paused": true, "paused_by": "person"}), "(paused by a person)"),
+            (serde_json::json!({"mining": true, "paused": true, "paused_by": "hours"}), "(paused by the hours of the settings)"),
+            (serde_json::json!({"mining": true, "paused": true}), "(paused)"),
+            (serde_json::json!({"mining": false, "paused": true, "paused_by": "person"}), "(stopped)"),
+        ] {
+            assert!(table(&status).contains(said), "{}", table(&status));
+        }
+        let hours = model::Status { paused_by: Some(model::PausedBy::Hours), ..model::Status::default() };
+        assert_eq!(serde_json::to_value(hours).expect("JSON")["paused_by"], "hours", "by the words that are looked for");
+        let person = model::Status { paused_by: Some(model::PausedBy::Person), ..model::Status::default() };
+        assert_eq!(serde_json::to_value(person).expect("JSON")["paused_by"], "person");
     }
 
     #[test]

@@ -11,7 +11,7 @@ pub mod scaling;
 
 use crate::{ChipCount, Order, faults::Faults};
 use chain::{ChainTuner, Circumstance, Phase};
-use model::{Aim, ChainId, FaultCode, Hashrate, Megahertz, PowerPlan, Product, Profile, Task, Time, Watt};
+use model::{Aim, ChainId, FaultCode, Hashrate, Megahertz, PausedBy, PowerPlan, Product, Profile, Task, Time, Watt};
 use power::Yield;
 use scaling::Scaling;
 use std::time::Duration;
@@ -87,10 +87,16 @@ impl Tuner {
     /// Whether chains are to keep their rail and do nothing.
     #[must_use]
     pub fn is_paused(&self, now: Time) -> bool {
+        self.paused_by(now).is_some()
+    }
+
+    /// Who wants that.
+    #[must_use]
+    pub fn paused_by(&self, now: Time) -> Option<PausedBy> {
         match self.asked {
-            Asked::Pause => true,
-            Asked::Resume => false,
-            Asked::Plan => self.task(now) == Task::Pause,
+            Asked::Pause => Some(PausedBy::Person),
+            Asked::Resume => None,
+            Asked::Plan => (self.task(now) == Task::Pause).then_some(PausedBy::Hours),
         }
     }
 
