@@ -230,7 +230,8 @@ impl Serving {
         let lights = machine.and_then(|m| m.lights());
         let lights = lights.map(|(leds, lines)| Lights::start(leds, Box::new(lines), epoch)).transpose();
         let lights = lights.context("start the thread of the lights")?;
-        let latches = Latches::load(state, machine.map_or("", |m| m.product.name));
+        let boards = machine.map_or(&[][..], |m| m.product.hashboards);
+        let latches = Latches::load(state, machine.map_or("", |m| m.product.name), boards.len());
         latches.chains().for_each(|chain| rig.tell(now(epoch), Fact::Latched(chain)));
         let (published, faults, end) = (Time::ZERO, BTreeSet::new(), None);
         let mut serving = Serving {
@@ -362,8 +363,8 @@ impl Serving {
         {
             tracing::warn!(%error, state = %self.state.display(), "keep the tuned profile");
         }
-        if let Err(error) = self.latches.follow(&self.state, self.rig.brain().latched()) {
-            tracing::warn!(%error, state = %self.state.display(), "keep which chains were too hot too often");
+        if let Err(error) = self.latches.follow(now(self.epoch), &self.state, self.rig.brain().latched()) {
+            tracing::warn!(%error, state = %self.state.display(), "keep which chains were too hot too often; it is tried again");
         }
         while let Some(order) = self.rig.next_net() {
             self.network.obey(order);
@@ -402,7 +403,7 @@ impl Serving {
         status.version = env!("CARGO_PKG_VERSION").to_owned();
         status.simulated = self.simulated;
         status.uptime_seconds = now.micros() / 1_000_000;
-        status.faults.extend(self.standing.iter().map(FaultStatus::from));
+        status.faults.extend(self.standing.iter().chain(self.latches.fault()).map(FaultStatus::from));
         if self.network.listening.is_some() {
             let pool = self.network.pool.borrow();
             status.pool = Some(pool.workers.clone());
