@@ -7,6 +7,7 @@ use crate::event::Event;
 use crate::remote::RemoteHand;
 use crate::reopen::{Bus, Line, Lines, Outputs, SpiLine};
 use crate::simulated;
+use crate::vital::Vital;
 use anyhow::Context;
 use hwdrivers::bus::{NoPwm, Pwm};
 use hwdrivers::chip::bm13xx::{self, chain::Chain};
@@ -16,6 +17,7 @@ use model::{ChainId, ChainLayout, ChainLine, FanPart, Leds, Product};
 use rig::{BoardHand, ChainHand, Hand, Scale};
 use rustix::fd::OwnedFd;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
@@ -32,11 +34,14 @@ pub struct Machine<'a> {
 }
 
 /// Its hands, at work.
+#[derive(Default)]
 pub struct Hands {
     /// One a chain, in order.
     pub chains: Vec<Box<dyn Hand>>,
     /// The buses that all boards share.
     pub board: Option<Box<dyn Hand>>,
+    /// The signs of life of all of them.
+    pub vitals: Vec<Arc<Vital>>,
 }
 
 impl<'a> Machine<'a> {
@@ -100,14 +105,16 @@ impl<'a> Machine<'a> {
     /// # Errors
     /// No thread, or the board data names a part that no driver fits. A line that cannot be opened is none.
     pub fn open(&self, events: &SyncSender<Event>, epoch: Instant) -> anyhow::Result<Hands> {
-        let mut chains: Vec<Box<dyn Hand>> = Vec::new();
+        let (mut chains, mut vitals): (Vec<Box<dyn Hand>>, _) = (Vec::new(), Vec::new());
         for ((id, board), path) in (0u8..).zip(self.product.hashboards).zip(&self.device.ttys) {
             let place = format!("chain {id}");
             let (driver, arrivals) = self.driver(board.line, &board.chain, path).with_context(|| format!("open {place}"))?;
             let sensor = rig::chain_sensor(self.product, ChainId(id));
             let hand = ChainHand::new(ChainId(id), driver, self.scale()).with_sensor(sensor);
             let hand = RemoteHand::start(&place, hand, arrivals, events.clone(), epoch);
-            chains.push(Box::new(hand.with_context(|| format!("start the thread of {place}"))?));
+            let hand = hand.with_context(|| format!("start the thread of {place}"))?;
+            vitals.push(hand.vital());
+            chains.push(Box::new(hand));
         }
         let pwm: Box<dyn Pwm> = match (&self.device.pwm, self.product.fan) {
             (Some(path), FanPart::Pwm(fans)) => Box::new(Outputs::new(path, fans.period())),
@@ -117,7 +124,8 @@ impl<'a> Machine<'a> {
         let mut board = BoardHand::open(self.product, Box::new(bus), Box::new(lines), pwm)?;
         board.read_every(self.read_every);
         let board = RemoteHand::start("board", board, None, events.clone(), epoch).context("start the thread of the board")?;
-        Ok(Hands { chains, board: Some(Box::new(board)) })
+        vitals.push(board.vital());
+        Ok(Hands { chains, board: Some(Box::new(board)), vitals })
     }
 
     /// A chain's driver, and what polls readable when bytes arrive where they come unasked.

@@ -29,6 +29,7 @@ mod serve;
 mod simulate;
 mod simulated;
 mod status;
+mod vital;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;

@@ -4,6 +4,7 @@
 //! the hand lets replies gather, it wakes for the line at full twentieths of a second alone. Not here: what a hand does.
 
 use crate::event::Event;
+use crate::vital::Vital;
 use control::{Fact, Order};
 use model::Time;
 use rig::Hand;
@@ -24,6 +25,7 @@ pub struct RemoteHand {
     bell: Arc<OwnedFd>,
     place: String,
     lost: u64,
+    vital: Arc<Vital>,
 }
 
 impl RemoteHand {
@@ -41,13 +43,21 @@ impl RemoteHand {
         let (orders, inbox) = sync_channel(ORDER_LIMIT);
         let bell = Arc::new(eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?);
         let rung = Arc::clone(&bell);
-        std::thread::Builder::new().name(place.to_owned()).spawn(move || run(&mut hand, line, &inbox, &rung, &events, epoch))?;
-        Ok(RemoteHand { orders, bell, place: place.to_owned(), lost: 0 })
+        let vital = Arc::new(Vital::new(place, crate::event::now(epoch)));
+        let near = Near { inbox, bell: rung, events, vital: Arc::clone(&vital) };
+        std::thread::Builder::new().name(place.to_owned()).spawn(move || run(&mut hand, line.as_ref(), &near, epoch))?;
+        Ok(RemoteHand { orders, bell, place: place.to_owned(), lost: 0, vital })
+    }
+
+    /// Its signs of life.
+    pub fn vital(&self) -> Arc<Vital> {
+        Arc::clone(&self.vital)
     }
 }
 
 impl Hand for RemoteHand {
-    fn obey(&mut self, _now: Time, order: Order) {
+    fn obey(&mut self, now: Time, order: Order) {
+        self.vital.ordered(now, &order);
         match self.orders.try_send(order) {
             Ok(()) => {
                 // A full eventfd counter still wakes its reader.
@@ -68,32 +78,35 @@ impl Hand for RemoteHand {
     }
 }
 
-fn run(
-    hand: &mut dyn Hand,
-    line: Option<OwnedFd>,
-    inbox: &Receiver<Order>,
-    bell: &OwnedFd,
-    events: &SyncSender<Event>,
-    epoch: Instant,
-) {
+/// What a hand's thread hears and tells.
+struct Near {
+    inbox: Receiver<Order>,
+    bell: Arc<OwnedFd>,
+    events: SyncSender<Event>,
+    vital: Arc<Vital>,
+}
+
+fn run(hand: &mut dyn Hand, line: Option<&OwnedFd>, near: &Near, epoch: Instant) {
     let mut facts = Vec::new();
     loop {
         let now = crate::event::now(epoch);
+        near.vital.turns(now);
         loop {
-            match inbox.try_recv() {
+            match near.inbox.try_recv() {
                 Ok(order) => hand.obey(now, order),
                 Err(std::sync::mpsc::TryRecvError::Empty) => break,
                 Err(std::sync::mpsc::TryRecvError::Disconnected) => return,
             }
         }
         hand.turn(now, &mut facts);
-        if !facts.is_empty() && events.send(Event::Facts(std::mem::take(&mut facts))).is_err() {
+        near.vital.told(&facts);
+        if !facts.is_empty() && near.events.send(Event::Facts(std::mem::take(&mut facts))).is_err() {
             return;
         }
         let (now, due, gather) = (crate::event::now(epoch), hand.wake_at(), hand.gathers());
-        match &line {
-            Some(_) if !gather.is_zero() => sleep(bell, None, due.min(next_full(now, gather)).since(now)),
-            line => sleep(bell, line.as_ref(), due.since(now)),
+        match line {
+            Some(_) if !gather.is_zero() => sleep(&near.bell, None, due.min(next_full(now, gather)).since(now)),
+            line => sleep(&near.bell, line, due.since(now)),
         }
     }
 }
@@ -122,6 +135,38 @@ fn sleep(bell: &OwnedFd, line: Option<&OwnedFd>, sleep: Duration) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Its turns take as long as a bus that hangs.
+    struct Hangs(Receiver<()>);
+
+    impl Hand for Hangs {
+        fn obey(&mut self, _: Time, _: Order) {}
+        fn turn(&mut self, _: Time, _: &mut Vec<Fact>) {
+            let _ = self.0.recv();
+        }
+        fn wake_at(&self) -> Time {
+            Time::NEVER
+        }
+    }
+
+    #[test]
+    fn a_hand_whose_bus_hangs_gives_no_sign_of_life() {
+        let (end, wait) = sync_channel::<()>(0);
+        let (events, _kept) = sync_channel(8);
+        let epoch = Instant::now();
+        let hand = RemoteHand::start("board", Hangs(wait), None, events, epoch).expect("a thread");
+        let vital = hand.vital();
+        assert_eq!(vital.trouble(crate::event::now(epoch)), None);
+        let later = crate::event::now(epoch) + Duration::from_secs(31);
+        assert!(vital.trouble(later).is_some_and(|t| t.contains("board")), "as it stands 31 s later");
+        // The bus answers: each turn from here on is over at once.
+        drop(end);
+        let (freed, patience) = (crate::event::now(epoch), Instant::now() + Duration::from_secs(60));
+        while vital.trouble(freed + Duration::from_secs(30)).is_some() {
+            assert!(Instant::now() < patience, "never well again");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
 
     #[test]
     fn hands_that_gather_wake_at_the_same_full_moments() {

@@ -18,6 +18,7 @@ use crate::network::Network;
 use crate::own_pool;
 use crate::profile;
 use crate::restarts::Restarts;
+use crate::vital::Vitals;
 use anyhow::Context;
 use control::{Brain, Fact, Plan, Rung};
 use hwdrivers::chip::small_cores;
@@ -147,6 +148,8 @@ struct Serving {
     /// Until when chains are waited for, once the program is to end.
     end: Option<Time>,
     /// When the next look for a board is due; never where there is a machine or none is wanted.
+    /// Of the hands that hold hash power.
+    vitals: Vitals,
     look_at: Time,
     /// A board was plugged in, or nothing else made chains hash: the program ends, to start anew.
     anew: Option<Anew>,
@@ -208,7 +211,7 @@ impl Serving {
         let cooling = cooling.map_err(|p| anyhow::Error::msg(p.what))?.unwrap_or_default();
         let plan = Plan { cooling, ..plan(machine, upstreams.len(), cpus) };
         let hands = machine.map(|m| m.open(&events_in, epoch)).transpose().context("open the machine")?;
-        let Hands { mut chains, board } = hands.unwrap_or(Hands { chains: Vec::new(), board: None });
+        let Hands { mut chains, board, vitals } = hands.unwrap_or_default();
         let look_at = if detect::is_wanted(&settings.mining) { now(epoch) } else { Time::NEVER };
         let simulated = machine.is_some_and(|m| m.simulated());
         if simulated {
@@ -256,6 +259,7 @@ impl Serving {
             _asked: asked.ok(),
         };
         serving.turn();
+            vitals: Vitals::new(vitals),
         serving.publish();
         Ok(serving)
     }
@@ -348,8 +352,10 @@ impl Serving {
 
     fn turn(&mut self) {
         self.look();
-        // The loop turns at least at every publishing, twice a second.
-        self.heart.iter_mut().for_each(|h| h.turn(now(self.epoch)));
+        // The loop turns at least at every publishing, twice a second. That it turns is no proof that its orders are carried out.
+        if self.vitals.are_well(now(self.epoch)) {
+            self.heart.iter_mut().for_each(|h| h.turn(now(self.epoch)));
+        }
         if now(self.epoch) >= self.clock_at {
             self.clock_at = now(self.epoch) + CLOCK_EVERY;
             self.rig.tell(now(self.epoch), Fact::WallClock(unix()));
