@@ -3,7 +3,7 @@
 
 use hwdrivers::bus::{Gpio, I2c};
 use hwdrivers::power::{self, Event, Order, Power};
-use model::{ChainLine, FanPart, Hashboard, Percent, Product, Time, Volt};
+use model::{ChainLine, FanPart, Hashboard, Percent, Product, RegulatorPart, Time, Volt};
 use sim::bench_socket::BenchSocket;
 use sim::{Buses, World, buses, lock};
 use std::io::{BufRead, BufReader};
@@ -57,8 +57,14 @@ fn start(product: &Product, world: &Mutex<World>, b: &mut Buses) {
     }
 }
 
+/// A device's `i2c` and `gpio` in the settings, `PATH` being the machine's socket, and what `init` is to say of it.
+struct Reach(&'static str, &'static str, &'static str);
+
+/// All of it.
+const ALL: Reach = Reach("PATH", "PATH", "hardware is safe");
+
 /// Lets `init` come up on such a machine; what it says of it.
-fn secured(product: &Product, name: &str, said: &str) -> (Arc<Mutex<World>>, Buses) {
+fn secured(product: &Product, name: &str, said: &str, reach: &Reach) -> (Arc<Mutex<World>>, Buses) {
     let folder = std::env::temp_dir().join(format!("otedama-safe-{name}-{}", std::process::id()));
     std::fs::create_dir_all(&folder).expect("made");
     let (socket, config) = (folder.join("bus"), folder.join("config.yaml"));
@@ -76,11 +82,13 @@ fn secured(product: &Product, name: &str, said: &str) -> (Arc<Mutex<World>>, Bus
     };
     let ttys: Vec<String> = product.hashboards.iter().enumerate().map(line).collect();
     let device = format!(
-        "{{product: {}, ttys: [{}], i2c: {path}, gpio: {path}, simulated: true{said}}}",
+        "{{product: {}, ttys: [{}], i2c: {}, gpio: {}, simulated: true{said}}}",
         product.name,
         ttys.join(", "),
-        said = said.replace("PATH", &path.to_string())
+        reach.0,
+        reach.1
     );
+    let device = device.replace("PATH", &path.to_string());
     std::fs::write(&config, format!("mining: {{asic: {{devices: [{device}]}}}}\n")).expect("written");
     let mut server = BenchSocket::open(&socket).expect("listens");
     let (end, served, began) = (Arc::new(AtomicBool::new(false)), Arc::clone(&world), Instant::now());
@@ -105,12 +113,12 @@ fn secured(product: &Product, name: &str, said: &str) -> (Arc<Mutex<World>>, Bus
     end.store(true, Ordering::Relaxed);
     serving.join().expect("served");
     let _ = std::fs::remove_dir_all(&folder);
-    assert!(line.contains("hardware is safe"), "{name}: {line}");
+    assert!(line.contains(reach.2), "{name}: {line}");
     (world, b)
 }
 
 fn assert_safe(product: &Product, name: &str, said: &str) {
-    let (world, mut b) = secured(product, name, said);
+    let (world, mut b) = secured(product, name, said, &ALL);
     for (chain, board) in product.hashboards.iter().enumerate() {
         assert_eq!(lock(&world).rail(chain), Some(Volt(0.0)), "{name}: rail of chain {chain}");
         let reset = b.gpio.get(board.reset.number).expect("a line");
@@ -132,4 +140,30 @@ fn every_product_that_was_left_running_is_made_safe() {
 fn fans_on_outputs_of_a_control_board_are_made_full() {
     let wired = board::wiring::on(&board::antminer_s19jpro::PRODUCT, "bcb100").expect("fits");
     assert_safe(wired, "bcb100", ", control_board: bcb100, pwm: PATH");
+}
+
+#[test]
+fn fans_on_outputs_are_made_full_where_the_bus_is_gone() {
+    let wired = board::wiring::on(&board::antminer_s19jpro::PRODUCT, "bcb100").expect("fits");
+    let reach = Reach("/nonexistent/i2c", "PATH", "not safe: reach the parts");
+    let (world, mut b) = secured(wired, "no-bus", ", control_board: bcb100, pwm: PATH", &reach);
+    assert_eq!(lock(&world).duty(), Some(Percent(100.0)));
+    let supply = wired.supply_enable.expect("it has a line");
+    assert!(!supply.is_active(b.gpio.get(supply.number).expect("a line")), "and its supply off");
+}
+
+#[test]
+fn rails_with_a_regulator_on_the_bus_are_switched_off_where_a_dead_child_holds_the_lines() {
+    for product in board::PRODUCTS {
+        let on_bus = product.hashboards.iter().all(|b| {
+            matches!(b.regulator, RegulatorPart::Dspic { .. } | RegulatorPart::Pic16 { .. } | RegulatorPart::Tps546 { .. })
+        });
+        if on_bus {
+            let reach = Reach("PATH", "/dev/null", "not safe: hold the lines");
+            let (world, _) = secured(product, &format!("{}-no-lines", product.name), "", &reach);
+            for chain in 0..product.hashboards.len() {
+                assert_eq!(lock(&world).rail(chain), Some(Volt(0.0)), "{}: rail of chain {chain}", product.name);
+            }
+        }
+    }
 }

@@ -4,11 +4,11 @@
 
 use crate::event;
 use crate::heartbeat::LastWord;
-use hwdrivers::bus::{BusError, Gpio, I2c, NoPwm, Pwm, open};
+use hwdrivers::bus::{BusError, Gpio, I2c, Message, NoPwm, Pwm, open};
 use hwdrivers::fan::{self, pwm::BoardFans};
 use hwdrivers::power::{self, Event, Order, Power, PowerError};
 use model::settings::Device;
-use model::{FanId, FanPart, Hashboard, Percent, Product};
+use model::{FanId, FanPart, Hashboard, Percent, Product, RegulatorPart};
 use std::time::{Duration, Instant};
 
 /// How long a regulator may take to obey: the slowest gives up after 1.5 s without an answer.
@@ -50,22 +50,32 @@ impl Held {
 
     /// The quick steps first: a regulator may take seconds.
     fn secure_one(&mut self, device: &Device, product: &Product, word: Option<LastWord>, failed: &mut Vec<String>) {
-        let mut gpio =
-            open::gpio(&device.gpio).map_err(|e| failed.push(told(&format!("hold the lines of {}", product.name), &e)));
-        if let Ok(gpio) = &mut gpio {
-            failed.extend(hold_lines(product, &mut **gpio));
-            show_that_nothing_runs(device, &mut **gpio);
-        }
+        let mut gpio = open::gpio(&device.gpio).map_err(|e| vec![told(&format!("hold the lines of {}", product.name), &e)]);
+        let refused = match &mut gpio {
+            Ok(gpio) => {
+                let refused = hold_lines(product, &mut **gpio);
+                show_that_nothing_runs(device, &mut **gpio);
+                refused
+            }
+            Err(lines) => std::mem::take(lines),
+        };
+        let obeyed = refused.is_empty();
+        failed.extend(refused);
         let mut i2c = open::i2c(&device.i2c).map_err(|e| failed.push(told(&format!("reach the parts of {}", product.name), &e)));
         let mut pwm = outputs(device, product).unwrap_or_else(|e| {
             failed.push(e);
             Box::new(NoPwm)
         });
-        if let Ok(i2c) = &mut i2c {
-            failed.extend(set_fans(product, duty(product, word), &mut **i2c, &mut *pwm));
+        let (mut no_i2c, mut no_gpio) = (Absent, Absent);
+        let reached = i2c.is_ok();
+        let i2c = i2c.as_mut().map_or(&mut no_i2c as &mut dyn I2c, |i2c| &mut **i2c);
+        // Fans on outputs of the control board need no bus.
+        if reached || fan::driver(product.fan).is_none() {
+            failed.extend(set_fans(product, duty(product, word), i2c, &mut *pwm));
         }
-        if let (Ok(gpio), Ok(i2c)) = (&mut gpio, &mut i2c) {
-            failed.extend(rails_off(product, &mut **i2c, &mut **gpio));
+        if reached {
+            let gpio = gpio.as_mut().map_or(&mut no_gpio as &mut dyn Gpio, |gpio| &mut **gpio);
+            failed.extend(rails_off(product, obeyed, i2c, gpio));
         }
         self.0.extend(gpio);
     }
@@ -128,11 +138,13 @@ fn set_fans(product: &Product, duty: Percent, i2c: &mut dyn I2c, pwm: &mut dyn P
     }
 }
 
-/// A rail that no line switches is switched off by its regulator, which is told nothing before it said what it is.
-fn rails_off(product: &Product, i2c: &mut dyn I2c, gpio: &mut dyn Gpio) -> Vec<String> {
+/// A rail that no line switches is switched off by its regulator, which is told nothing before it said what it is. Where lines did
+/// not obey, as those that a dead program still holds, the bus is the only way left to switch the others off.
+fn rails_off(product: &Product, obeyed: bool, i2c: &mut dyn I2c, gpio: &mut dyn Gpio) -> Vec<String> {
     let by_line = |b: &Hashboard| product.supply_enable.is_some() || !b.enables.is_empty();
+    let by_bus = |b: &Hashboard| if by_line(b) { !obeyed && has_address(b.regulator) } else { true };
     let mut failed = vec![];
-    for (n, b) in product.hashboards.iter().enumerate().filter(|(_, b)| !by_line(b)) {
+    for (n, b) in product.hashboards.iter().enumerate().filter(|(_, b)| by_bus(b)) {
         let absent = b.plug.is_some_and(|plug| gpio.get(plug.number).is_ok_and(|high| !plug.is_active(high)));
         if absent {
             continue;
@@ -142,6 +154,17 @@ fn rails_off(product: &Product, i2c: &mut dyn I2c, gpio: &mut dyn Gpio) -> Vec<S
         }
     }
     failed
+}
+
+/// Whether a regulator is told on the bus what to do; the others need a line.
+fn has_address(part: RegulatorPart) -> bool {
+    match part {
+        RegulatorPart::Dspic { .. }
+        | RegulatorPart::Pic16 { .. }
+        | RegulatorPart::Ds4432u { .. }
+        | RegulatorPart::Tps546 { .. } => true,
+        RegulatorPart::VidPulses { .. } | RegulatorPart::Fixed | RegulatorPart::Supply => false,
+    }
 }
 
 fn switch_off(regulator: &mut dyn Power, i2c: &mut dyn I2c, gpio: &mut dyn Gpio) -> Result<(), String> {
@@ -165,6 +188,24 @@ fn switch_off(regulator: &mut dyn Power, i2c: &mut dyn I2c, gpio: &mut dyn Gpio)
     Err(why)
 }
 
+/// Where a bus or lines could not be opened.
+struct Absent;
+
+impl I2c for Absent {
+    fn transfer(&mut self, _: u8, _: &mut [Message<'_>]) -> Result<(), BusError> {
+        Err(BusError::Gone)
+    }
+}
+
+impl Gpio for Absent {
+    fn set(&mut self, _: u32, _: bool) -> Result<(), BusError> {
+        Err(BusError::Gone)
+    }
+    fn get(&mut self, _: u32) -> Result<bool, BusError> {
+        Err(BusError::Gone)
+    }
+}
+
 fn told(what: &str, e: &BusError) -> String {
     match std::error::Error::source(e) {
         Some(source) => format!("{what}: {e}: {source}"),
@@ -175,7 +216,6 @@ fn told(what: &str, e: &BusError) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hwdrivers::bus::Message;
 
     /// Lines and a bus that write down what they are told; one line may be another's.
     #[derive(Default)]
