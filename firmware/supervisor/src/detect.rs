@@ -4,14 +4,20 @@
 use hwdrivers::bus::usb::{self, UsbBoard};
 use model::settings::{Device, Mining, Place};
 use model::{Attachment, Product};
+use std::path::Path;
 
 /// The boards that are plugged in.
 pub fn boards() -> Vec<UsbBoard> {
+    boards_below(Path::new(usb::SYS), Path::new(usb::DEV))
+}
+
+/// The boards below these roots of `/sys` and `/dev`.
+pub fn boards_below(sys: &Path, dev: &Path) -> Vec<UsbBoard> {
     let known = board::PRODUCTS.iter().filter_map(|p| match p.attachment {
         Attachment::Usb(identity) => Some(identity),
         Attachment::Buses => None,
     });
-    usb::found(&known.collect::<Vec<_>>())
+    usb::boards(sys, dev, &known.collect::<Vec<_>>())
 }
 
 /// Whether a machine is looked for: hashboards are on, and none is named.

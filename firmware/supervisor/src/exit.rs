@@ -4,6 +4,8 @@ use std::process::ExitCode;
 
 /// The exit status that asks the first process for a new start of the board.
 pub const BOARD: u8 = 76;
+/// The exit status that asks the first process to make hardware safe and start this program anew.
+pub const ANEW: u8 = 77;
 
 /// What a subcommand came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,6 +14,8 @@ pub enum Exit {
     Done,
     /// It asks for the board to be started anew; the first process does it, everybody else sees the number.
     Board,
+    /// It asks to be started anew; only said to the first process.
+    Anew,
     /// The input was wrong; what and where is on stderr already.
     WrongInput,
 }
@@ -22,6 +26,7 @@ impl From<Exit> for ExitCode {
             Exit::Done => ExitCode::SUCCESS,
             Exit::WrongInput => ExitCode::from(2),
             Exit::Board => ExitCode::from(BOARD),
+            Exit::Anew => ExitCode::from(ANEW),
         }
     }
 }

@@ -72,16 +72,35 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
     detect::complete(&mut settings.mining);
     let state = last_good::state(&args.config, settings.state.as_deref());
     let mut serving = Serving::start(&settings, refused.clone(), &state, epoch)?;
+    let kept = serving.heart.is_some();
     if refused.is_none()
         && let Err(error) = last_good::keep(&args.config, &state)
     {
         tracing::warn!(%error, state = %state.display(), "keep a copy of the good settings");
     }
     serving.run();
-    match serving.anew {
-        Some(Anew::Process) => again(serving),
-        Some(Anew::Board) => Ok(Exit::Board),
-        None => Ok(Exit::Done),
+    match end(serving.anew, kept) {
+        End::Exit(exit) => Ok(exit),
+        End::Again => again(serving),
+    }
+}
+
+/// How the program ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Exit(Exit),
+    /// This process becomes the new program.
+    Again,
+}
+
+/// Where the first process keeps us it makes hardware safe and looks anew for boards before it starts the next program. Alone, that
+/// one has to do: it orders everything off before anything else.
+fn end(anew: Option<Anew>, kept: bool) -> End {
+    match anew {
+        Some(Anew::Process) if kept => End::Exit(Exit::Anew),
+        Some(Anew::Process) => End::Again,
+        Some(Anew::Board) => End::Exit(Exit::Board),
+        None => End::Exit(Exit::Done),
     }
 }
 
@@ -129,6 +148,8 @@ struct Serving {
     epoch: Instant,
     /// Where `otedama init` started us and watches.
     heart: Option<Heartbeat>,
+    /// Of the hands that hold hash power.
+    vitals: Vitals,
     rig: Rig,
     network: Network,
     events: Receiver<Event>,
@@ -148,8 +169,6 @@ struct Serving {
     /// Until when chains are waited for, once the program is to end.
     end: Option<Time>,
     /// When the next look for a board is due; never where there is a machine or none is wanted.
-    /// Of the hands that hold hash power.
-    vitals: Vitals,
     look_at: Time,
     /// A board was plugged in, or nothing else made chains hash: the program ends, to start anew.
     anew: Option<Anew>,
@@ -240,6 +259,7 @@ impl Serving {
         let mut serving = Serving {
             epoch,
             heart,
+            vitals: Vitals::new(vitals),
             rig,
             network,
             events,
@@ -259,7 +279,6 @@ impl Serving {
             _asked: asked.ok(),
         };
         serving.turn();
-            vitals: Vitals::new(vitals),
         serving.publish();
         Ok(serving)
     }
@@ -288,11 +307,11 @@ impl Serving {
         tracing::info!("ended");
     }
 
-    /// What the first process may believe of a machine whose program ended on purpose. One that starts anew goes on beating instead.
+    /// What the first process may believe of a machine whose program ended on purpose.
     fn say_last_word(&mut self) {
         let now = now(self.epoch);
         let word = LastWord { off: self.is_off(now), warmest: self.rig.brain().rests_at(now) };
-        if let Some(heart) = self.heart.take().filter(|_| self.anew.is_none()) {
+        if let Some(heart) = self.heart.take() {
             heart.end(word);
         }
     }
@@ -492,4 +511,22 @@ fn reachable(mut address: SocketAddr) -> SocketAddr {
         _ => {}
     }
     address
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_start_is_the_first_processes_to_make_where_there_is_one() {
+        for (anew, kept, wanted) in [
+            (Some(Anew::Process), true, End::Exit(Exit::Anew)),
+            (Some(Anew::Process), false, End::Again),
+            (Some(Anew::Board), true, End::Exit(Exit::Board)),
+            (None, true, End::Exit(Exit::Done)),
+            (None, false, End::Exit(Exit::Done)),
+        ] {
+            assert_eq!(end(anew, kept), wanted, "{anew:?}, kept {kept}");
+        }
+    }
 }

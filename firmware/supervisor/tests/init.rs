@@ -20,6 +20,14 @@ const SILENCE: &str = "6000";
 /// Longest wait for a process to end: the limits of `init` at its end, and a busy machine.
 const END_LIMIT: Duration = Duration::from_secs(60);
 
+/// The bus's socket, called as a USB board's line.
+const BUS: &str = "ttyACM0";
+
+/// A test's own.
+fn folder(name: &str) -> PathBuf {
+    std::env::temp_dir().join(format!("otedama-{name}-{}", std::process::id()))
+}
+
 #[derive(Clone, Default)]
 struct Bench(Arc<Mutex<State>>);
 
@@ -77,13 +85,17 @@ struct Machine {
 
 impl Machine {
     fn start(name: &str, child: &[&str]) -> Machine {
-        let folder = std::env::temp_dir().join(format!("otedama-{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).expect("made");
-        let (socket, config) = (folder.join("bus"), folder.join("config.yaml"));
-        let path = socket.display();
+        let path = folder(name).join(BUS).display().to_string();
         let device =
             format!("{{product: antminer-s19jpro, ttys: [/dev/a, /dev/b, /dev/c], i2c: {path}, gpio: {path}, simulated: true}}");
-        std::fs::write(&config, format!("mining: {{asic: {{devices: [{device}]}}}}\n")).expect("written");
+        Machine::with(name, &format!("mining: {{asic: {{devices: [{device}]}}}}\n"), child)
+    }
+
+    fn with(name: &str, settings: &str, child: &[&str]) -> Machine {
+        let folder = folder(name);
+        std::fs::create_dir_all(&folder).expect("made");
+        let (socket, config) = (folder.join(BUS), folder.join("config.yaml"));
+        std::fs::write(&config, settings).expect("written");
         let mut server = BenchSocket::open(&socket).expect("listens");
         let (bench, end) = (Bench::default(), Arc::new(AtomicBool::new(false)));
         let (mut i2c, mut gpio, stop) = (bench.clone(), bench.clone(), Arc::clone(&end));
@@ -94,10 +106,26 @@ impl Machine {
             }
         });
         let mut command = Command::new(env!("CARGO_BIN_EXE_otedama"));
-        command.args(["init", "--silence", SILENCE, "--config"]).arg(&config).arg("--child").args(child);
+        command.args(["init", "--silence", SILENCE, "--config"]).arg(&config);
+        // USB boards are where the test says.
+        command.arg("--sys").arg(folder.join("sys")).arg("--dev").arg(&folder).arg("--child").args(child);
         let mut init = command.stderr(Stdio::piped()).spawn().expect("starts");
         let said = BufReader::new(init.stderr.take().expect("piped"));
         Machine { bench, init, said, folder, end }
+    }
+
+    /// A USB board is plugged in, whose controller is the bus.
+    fn plug(&self) {
+        let devices = self.folder.join("sys/bus/usb/devices");
+        for (number, tty) in [("00", BUS), ("02", "ttyACM1")] {
+            let interface = devices.join(format!("1-1:1.{}", &number[1..]));
+            std::fs::create_dir_all(interface.join("tty").join(tty)).expect("made");
+            std::fs::write(interface.join("bInterfaceNumber"), number).expect("written");
+        }
+        std::fs::create_dir_all(devices.join("1-1")).expect("made");
+        for (what, text) in [("manufacturer", "256F"), ("serial", "8f3a91cc"), ("product", "EmberOne00")] {
+            std::fs::write(devices.join("1-1").join(what), text).expect("written");
+        }
     }
 
     /// Reads on until a line holds this; the whole line.
@@ -226,4 +254,43 @@ fn whoever_lies_falls_or_is_killed_behind_his_word_leaves_full_fans() {
         m.until("hardware is safe");
         m.bench.assert_safe();
     }
+}
+
+#[test]
+fn a_board_that_was_plugged_in_while_the_child_ran_is_made_safe_when_it_is_killed() {
+    let mut m = Machine::with("plugged", "mining: {}\n", &["sh", "-c", BEATS]);
+    m.until("the settings name no machine");
+    let pid = m.started();
+    m.plug();
+    signal("KILL", &pid);
+    m.until("found a board, emberone00");
+    m.until("hardware is safe");
+    // Both rails off, chips held in reset; a board without fans.
+    assert_eq!(m.bench.take().lines, BTreeMap::from([(0, false), (1, false), (2, false)]));
+}
+
+#[test]
+fn a_child_that_asks_for_a_new_start_finds_safe_hardware_and_the_settings_of_now() {
+    // It leaves the rails on, as one that could not wait for them any longer.
+    let mut m = Machine::start("anew", &["sh", "-c", &says("\\non 41.5\\n", "sleep 1; exit 77")]);
+    m.until("hardware is safe");
+    let pid = m.started();
+    m.bench.take();
+    m.until("asks to be started anew");
+    m.until("hardware is safe");
+    m.bench.assert_safe();
+    assert_ne!(m.started(), pid);
+    m.bench.take();
+    // The settings of now name none, and say so when the second one has ended.
+    std::fs::write(m.folder.join("config.yaml"), "mining: {}\n").expect("written");
+    m.until("asks to be started anew");
+    m.started();
+    m.until("the settings name no machine");
+}
+
+#[test]
+fn without_readable_settings_nothing_is_known_to_be_safe() {
+    let mut m = Machine::with("unread", "mining: [broken", &["sh", "-c", BEATS]);
+    m.until("not safe: no settings can be read");
+    m.started();
 }

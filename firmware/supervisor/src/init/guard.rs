@@ -1,14 +1,11 @@
 //! The thread that makes hardware safe and holds its lines. A bus may hang, and a disk with the settings may too; the first
 //! process goes on deciding, killing and feeding meanwhile. Not here: how it is done (`safe`), and when (the keeper).
 
+use super::machines::{Look, Machines};
 use super::safe::Held;
-use super::say::say;
-use super::settings;
-use crate::detect;
 use crate::heartbeat::LastWord;
-use model::settings::Device;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use tokio::sync::mpsc;
 
@@ -42,14 +39,14 @@ pub struct Guard {
 }
 
 impl Guard {
-    /// Starts the thread; it reads in the settings which machines there are.
+    /// Starts the thread; it reads in the settings which machines there are, and looks which boards are plugged in.
     ///
     /// # Errors
     /// No thread can be started.
-    pub fn start(config: &Path) -> io::Result<Guard> {
+    pub fn start(config: &Path, look: Look) -> io::Result<Guard> {
         let (asks, inbox) = sync_channel(ASKED_LIMIT);
         let (tell, answers) = mpsc::channel(ASKED_LIMIT);
-        let keeper = Hardware { config: config.to_owned(), held: Held::default(), devices: None };
+        let keeper = Hardware { machines: Machines::new(config, look), held: Held::default() };
         std::thread::Builder::new().name("hardware".into()).spawn(move || keeper.run(&inbox, &tell))?;
         Ok(Guard { asks, answers })
     }
@@ -70,10 +67,8 @@ impl Guard {
 }
 
 struct Hardware {
-    config: PathBuf,
+    machines: Machines,
     held: Held,
-    /// Of the last settings that could be read: a file that is broken now changes nothing about what is wired to the board.
-    devices: Option<Vec<Device>>,
 }
 
 impl Hardware {
@@ -91,35 +86,17 @@ impl Hardware {
             }
             if ask == Ask::Release {
                 // The child that starts now reads the same file.
-                self.read();
+                self.machines.read();
             }
         }
     }
 
     fn secure(&mut self, word: Option<LastWord>) -> Answer {
-        if self.devices.is_none() {
-            self.read();
+        let (devices, mut failed) = self.machines.now();
+        if let Err(lines) = self.held.secure(&devices, word) {
+            failed.extend(lines);
         }
-        let devices = self.devices.as_deref().unwrap_or_default();
-        match self.held.secure(devices, word) {
-            Ok(()) => Answer::Safe(devices.len()),
-            Err(lines) => Answer::Refused(lines),
-        }
-    }
-
-    fn read(&mut self) {
-        match settings::read(&self.config) {
-            Ok(mut settings) => {
-                // A board that nobody named is the child's machine, and so it is ours.
-                detect::complete(&mut settings.mining);
-                self.devices = Some(settings.mining.asic.devices);
-            }
-            Err(lines) => {
-                lines.iter().for_each(|line| say(line));
-                let known = if self.devices.is_some() { "those of the settings before stay known" } else { "none is known" };
-                say(&format!("no settings can be read; of machines, {known}"));
-            }
-        }
+        if failed.is_empty() { Answer::Safe(devices.len()) } else { Answer::Refused(failed) }
     }
 }
 
@@ -129,7 +106,7 @@ mod tests {
 
     fn run(config: &Path, asks: &[Ask]) -> Vec<Answer> {
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-        let mut guard = Guard::start(config).expect("starts");
+        let mut guard = Guard::start(config, Box::new(Vec::new)).expect("starts");
         asks.iter().for_each(|a| guard.ask(*a));
         runtime.block_on(async {
             let mut got = vec![];
@@ -141,9 +118,22 @@ mod tests {
     }
 
     #[test]
-    fn answers_come_in_order_and_no_settings_are_no_machines() {
-        let config = Path::new("/nonexistent/config.yaml");
-        assert_eq!(run(config, &[Ask::Secure(None), Ask::Release]), [Answer::Safe(0), Answer::Released]);
+    fn answers_come_in_order_and_without_settings_nothing_is_known_to_be_safe() {
+        let folder = std::env::temp_dir().join(format!("otedama-guard-none-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("made");
+        let config = folder.join("config.yaml");
+        let asks = [Ask::Secure(None), Ask::Release];
+        for unreadable in [false, true] {
+            if unreadable {
+                std::fs::write(&config, "mining: [broken").expect("written");
+            }
+            let answers = run(&config, &asks);
+            let [Answer::Refused(lines), Answer::Released] = &answers[..] else { panic!("{answers:?}") };
+            assert!(lines[0].contains("no settings can be read"), "{lines:?}");
+        }
+        std::fs::write(&config, "mining: {}\n").expect("written");
+        assert_eq!(run(&config, &asks), [Answer::Safe(0), Answer::Released], "settings that name none are no fault");
+        std::fs::remove_dir_all(&folder).expect("removed");
     }
 
     #[test]

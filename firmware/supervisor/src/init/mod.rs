@@ -6,8 +6,10 @@
 
 mod child;
 mod companion;
+mod ends;
 mod guard;
 mod keeper;
+mod machines;
 mod mount;
 mod net;
 mod restart;
@@ -16,13 +18,15 @@ mod say;
 mod settings;
 mod watchdog;
 
-use crate::event;
-use crate::exit::Exit;
+use crate::exit::{self, Exit};
 use crate::heartbeat::LastWord;
+use crate::{detect, event};
 use anyhow::Context;
 use child::Child;
 use companion::Companion;
+use ends::Ends;
 use guard::{Answer, Ask, Guard};
+use hwdrivers::bus::usb;
 use keeper::{Fact, Keeper, Order};
 use model::Time;
 use rustix::process::Signal;
@@ -35,11 +39,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{sleep, timeout};
 use watchdog::Watchdog;
 
-/// How long a child may take to end cleanly when the whole machine stops, and to be gone once it was killed.
-const STOP_LIMIT: Duration = Duration::from_secs(10);
-const KILL_LIMIT: Duration = Duration::from_secs(3);
-/// How long hardware may take to be made safe at the end, and the wait between two tries.
-const SECURE_LIMIT: Duration = Duration::from_secs(5);
+/// The wait between two tries to make hardware safe at the end.
 const SECURE_RETRY: Duration = Duration::from_millis(100);
 /// How long programs that nobody knows have to end when the machine stops.
 const OTHERS_LIMIT: Duration = Duration::from_millis(300);
@@ -68,6 +68,11 @@ pub struct Args {
     /// For benches: the watchdog's device.
     #[arg(long, hide = true, default_value = watchdog::PATH)]
     watchdog: PathBuf,
+    /// For benches: where Linux shows its devices, and where their nodes are.
+    #[arg(long, hide = true, default_value = usb::SYS)]
+    sys: PathBuf,
+    #[arg(long, hide = true, default_value = usb::DEV)]
+    dev: PathBuf,
 }
 
 /// Keeps the child until SIGTERM or SIGINT.
@@ -137,6 +142,7 @@ struct Init {
     command: Vec<OsString>,
     epoch: Instant,
     keeper: Keeper,
+    ends: Ends,
     child: Option<Child>,
     /// What the last child said of the machine when it ended by itself, until the next one starts.
     word: Option<LastWord>,
@@ -171,7 +177,10 @@ impl Init {
             say(&format!("open {}: {e}", watchdog::PATH));
             None
         });
-        let period = watchdog::period(watchdog::TIMEOUT.as_ref()).min(keeper::FEED_PERIOD);
+        let patience = watchdog::patience(watchdog::TIMEOUT.as_ref());
+        let period = (patience / 3).min(keeper::FEED_PERIOD);
+        let (sys, dev) = (args.sys.clone(), args.dev.clone());
+        let look = Box::new(move || detect::boards_below(&sys, &dev));
         if let Some(line) = watchdog.as_ref().map(|w| w.shown(&args.watchdog, period)) {
             say(&line);
         }
@@ -181,9 +190,10 @@ impl Init {
             command,
             epoch: Instant::now(),
             keeper: Keeper::new(Time::ZERO, Duration::from_millis(args.silence), period),
+            ends: Ends::within(patience),
             child: None,
             word: None,
-            guard: Guard::start(config).context("start the thread of the hardware")?,
+            guard: Guard::start(config, look).context("start the thread of the hardware")?,
             asked: 0,
             answered: 0,
             told: Answer::Released,
@@ -242,11 +252,14 @@ impl Init {
             if self.child.as_ref().is_some_and(|c| c.pid == ended.pid) {
                 say(&format!("the child ended: {}", ended.how));
                 self.word = self.child.take().and_then(|c| parting(&c, &ended));
-                if self.first && ended.code == Some(i32::from(crate::exit::BOARD)) {
+                if self.first && ended.code == Some(i32::from(exit::BOARD)) {
                     restart::last_resort(
                         &self.config,
                         "the child asks for a new start of the board: nothing else made chains hash",
                     );
+                }
+                if ended.code == Some(i32::from(exit::ANEW)) {
+                    say("the child asks to be started anew");
                 }
                 self.tell(Fact::Exited);
             }
@@ -320,18 +333,18 @@ impl Init {
     /// The machine stops: the child may end cleanly, then hardware is made safe, and only safe hardware disarms the watchdog.
     async fn stop(mut self, ended: &mut tokio::signal::unix::Signal) {
         say("ending");
-        // Fed once more: what follows is shorter than any watchdog's patience is after it.
+        // Fed once more: what follows is shorter than its patience.
         self.feed();
         self.network.iter_mut().for_each(Companion::stop);
         self.child.iter().for_each(|c| c.signal(Signal::TERM));
-        if timeout(STOP_LIMIT, self.gone(ended)).await.is_err() {
+        if timeout(self.ends.stop, self.gone(ended)).await.is_err() {
             say("the child does not end: killed");
             self.child.iter().for_each(|c| c.signal(Signal::KILL));
-            if timeout(KILL_LIMIT, self.gone(ended)).await.is_err() {
+            if timeout(self.ends.kill, self.gone(ended)).await.is_err() {
                 say("the child does not go even so");
             }
         }
-        let safe = timeout(SECURE_LIMIT, self.safe()).await;
+        let safe = timeout(self.ends.secure, self.safe()).await;
         if safe.is_err() {
             say("hardware is not known to be safe");
         } else if let Some(Err(e)) = self.watchdog.take().map(Watchdog::disarm) {
@@ -372,7 +385,8 @@ impl Init {
 /// What a child said last, where it ended by itself: one that was killed, or fell, is believed nothing.
 fn parting(child: &Child, ended: &child::Ended) -> Option<LastWord> {
     child.beaten();
-    let word = child.last_word().filter(|_| ended.code == Some(0))?;
+    let meant = [0, i32::from(exit::ANEW)];
+    let word = child.last_word().filter(|_| ended.code.is_some_and(|code| meant.contains(&code)))?;
     let warmest =
         word.warmest.map_or("nobody knows how warm the chips are".to_owned(), |c| format!("the warmest chip is at {c:.1}"));
     say(&format!("it said: hash power is {}, {warmest}", if word.off { "off" } else { "on" }));

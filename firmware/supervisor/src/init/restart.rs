@@ -58,7 +58,9 @@ pub fn last_resort(config: &Path, why: &str) {
             detect::complete(&mut s.mining);
             s.mining.asic.devices
         });
-        let devices = devices.unwrap_or_default();
+        let Ok(devices) = devices else {
+            return say("no settings can be read: hardware is not known to be safe");
+        };
         let mut held = Held::default();
         while held.secure(&devices, None).is_err() {
             std::thread::sleep(RETRY);
