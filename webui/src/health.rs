@@ -65,8 +65,8 @@ mod tests {
             (true, 1e12, Some(FaultCode::ChainShort), 200, "ok"),
             (true, 0.0, None, 503, "not-mining"),
             (true, 0.0, Some(FaultCode::NoUpstream), 503, "no-upstream"),
-            (true, 1e12, Some(FaultCode::FanFailed), 503, "fan-failed"),
-            (false, 0.0, Some(FaultCode::FanFailed), 503, "critical"),
+            (true, 1e12, Some(FaultCode::TooFewFans), 503, "too-few-fans"),
+            (false, 0.0, Some(FaultCode::TooFewFans), 503, "critical"),
         ] {
             let answer = health(&status(mining, rate, fault));
             assert_eq!(answer.code, code, "{mining} {rate} {fault:?}");

@@ -5,12 +5,13 @@
 
 use crate::{
     Fact, Order, PowerPlace,
-    bringup::{Chain, Want},
+    bringup::{Chain, TIMING, Want},
     failover::Failover,
     faults::Faults,
+    guard::guard,
     health::{Finding, Health},
     hunger::Hunger,
-    ladder::{Ladder, Rung},
+    ladder::{Ladder, Rung, SURPRISE},
     power::{Draw, Power},
     schedule::{Found, Schedule},
     supply::Supply,
@@ -43,6 +44,8 @@ const TICK: Duration = Duration::from_secs(1);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Noise and lost orders that were not told again for so long are over.
 const PASSING: Duration = Duration::from_secs(60);
+/// Longest silence of a chain that is left alone, however slow it is.
+const SILENCE_MOST: Duration = Duration::from_secs(3600);
 /// After a stop, hands report for at least this long what they found before.
 const STOP_LEAST: Duration = Duration::from_millis(200);
 /// After a stop, pools are kept at most this long for their answers to the last shares.
@@ -115,7 +118,11 @@ impl Brain {
     pub fn new(now: Time, plan: Plan) -> Brain {
         let boards = plan.product.map_or(&[][..], |p| p.hashboards);
         let limits = plan.product.map(|p| plan.cooling.tighten(p.limits));
-        let chain = |(i, b): (u8, &model::Hashboard)| limits.map(|l| Chain::new(ChainId(i), b, l));
+        let fixed = plan.product.is_some_and(|p| p.supply_enable.is_none());
+        let chain = |(i, b): (u8, &model::Hashboard)| {
+            let chain = limits.map(|l| Chain::new(ChainId(i), b, l));
+            chain.map(|c| if fixed { c.behind_fixed_supply() } else { c })
+        };
         let mut brain = Brain {
             plan,
             mining: plan.autostart,
@@ -166,6 +173,8 @@ impl Brain {
             Fact::Command(Command::Start) => {
                 self.mining = true;
                 self.stopped = None;
+                // Who asks for a start wants no pause.
+                self.tuner.iter_mut().for_each(|t| t.pause(false));
                 self.thermal.iter_mut().for_each(Thermal::release_latches);
             }
             Fact::Command(Command::Stop) => {
@@ -360,6 +369,9 @@ impl Brain {
         let fed = allowed && self.hunger.feeds();
 
         let paused = self.is_paused(now);
+        if !allowed {
+            self.faults.clear(FaultCode::FlatLine, "machine");
+        }
         self.follow_boards(now, fed, paused, &mut orders);
         self.follow_hands(now, allowed && !paused, &mut orders);
         while let Some(work) = self.schedule.next_due(now) {
@@ -434,10 +446,14 @@ impl Brain {
                 let detail = "it did not hash within 180 s of its power";
                 chain.failed(now, FaultCode::ChainSilent, detail, &mut self.faults, orders);
             }
+            let bits = self.tallies.get(&chain.id).map_or(0, |t| t.nonce_bits);
+            let nonces = chain.clock.0 * 1e6 * f64::from(self.plan.small_cores) * f64::from(chain.chips) / f64::from(bits).exp2();
             let want = Want {
-                clock: clock.filter(|_| may(i, chain)),
+                // A pause holds what hashes ready; what does not is not started for it.
+                clock: clock.filter(|_| may(i, chain) && (!paused || chain.is_started())),
                 supply: supply.is_on(),
                 work_since: self.schedule.work_since(chain.id),
+                silence: silence(if bits > 0 { nonces } else { 0.0 }),
             };
             chain.tick(now, want, &mut self.faults, orders);
             wanted |= chain.needs_supply();
@@ -539,7 +555,8 @@ impl Brain {
         let permitted = |i: usize| self.thermal.as_ref().is_some_and(|t| matches!(t.permit(now, i), Permit::Run(_)));
         let promised = |(i, chain): (usize, &Chain)| {
             let bits = self.tallies.get(&chain.id).map_or(0, |t| t.nonce_bits);
-            let clock = self.plan.product.map_or(0.0, |p| p.limits.clock_nominal.0);
+            let nominal = self.plan.product.map_or(0.0, |p| p.limits.clock_nominal.0);
+            let clock = if chain.is_hashing() { chain.clock.0 } else { nominal };
             let hashes = clock * 1e6 * f64::from(self.plan.small_cores) * f64::from(chain.expected);
             // One that never hashed promises nothing.
             if bits > 0 && chain.is_plugged() && permitted(i) { hashes / f64::from(bits).exp2() } else { 0.0 }
@@ -629,24 +646,12 @@ impl Brain {
     }
 }
 
-/// The last look at an order before it leaves: nothing beyond the board's limits, whatever the controllers think.
-fn guard(order: &Order, limits: &Limits) {
-    match order {
-        Order::Supply(Some(volt)) => {
-            assert!(volt.0 > 0.0, "a supply of {volt}");
-            assert!(*volt <= limits.supply, "a supply of {volt} is above {}", limits.supply);
-        }
-        Order::Rail { volt: Some(volt), .. } => {
-            assert!(volt.0 > 0.0, "a rail of {volt}");
-            assert!(*volt <= limits.rail_max, "a rail of {volt} is above {}", limits.rail_max);
-        }
-        Order::Clock { clock, .. } | Order::ChipClock { clock, .. } => {
-            assert!(*clock >= limits.clock_min, "a clock of {clock} is below {}", limits.clock_min);
-            assert!(*clock <= limits.clock_max, "a clock of {clock} is above {}", limits.clock_max);
-        }
-        Order::Duty(duty) => assert!((0.0..=100.0).contains(&duty.0), "a duty of {duty}"),
-        _ => {}
-    }
+/// How long a chain that would give so many nonces a second must be quiet to be called silent: so long that chance makes it so once in
+/// 10^9 times.
+fn silence(nonces: f64) -> Duration {
+    let least = TIMING.silence_limit.as_secs_f64();
+    let by_chance = if nonces > 0.0 { SURPRISE / nonces } else { 0.0 };
+    Duration::from_secs_f64(by_chance.clamp(least, SILENCE_MOST.as_secs_f64()))
 }
 
 /// How a chain looks to heat.

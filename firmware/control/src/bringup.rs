@@ -22,7 +22,7 @@ pub struct Timing {
     pub ready_limit: Duration,
     /// For the ramp.
     pub ramp_limit: Duration,
-    /// Without any nonce while it has work.
+    /// Without any nonce while it has work, at least; where few are promised it is longer ([`Want::silence`]).
     pub silence_limit: Duration,
     /// For a regulator to say that it is off, before the supply is cut.
     pub off_limit: Duration,
@@ -50,6 +50,11 @@ const PLUG_LOOKS: u32 = 3;
 const PLUG_PATIENCE: Duration = Duration::from_millis(2500);
 /// A regulator that measures this part more than the highest rail does not hold it: more than its own error.
 const RAIL_OVER: f64 = 1.03;
+/// Off is ordered again this often until its regulator says so.
+const OFF_AGAIN: Duration = Duration::from_secs(5);
+/// A rail that is off and measures more than this part of its lowest voltage, so often in a row, is not off.
+const STRAY_PART: f64 = 0.5;
+const STRAY_LOOKS: u32 = 3;
 /// A chain that was given up is tried again this often: with a start of 20 s, a mended wire is hashed on within a minute.
 const RETRY: Duration = Duration::from_secs(30);
 /// A chain that was counted short is counted anew after this, doubled each time: noise may have hidden or confused chips.
@@ -133,6 +138,8 @@ pub struct Want {
     pub supply: bool,
     /// Since when the chain has had work without a gap.
     pub work_since: Option<Time>,
+    /// It is silent where it gave no nonce for so long, though it has work.
+    pub silence: Duration,
 }
 
 /// One chain's controller.
@@ -157,6 +164,9 @@ pub struct Chain {
     limits: Limits,
     /// Whether its rail has a switch of its own. Where it is the supply itself, off means held in reset.
     switched: bool,
+    /// Whether a supply that is off proves that the rail is: it has a switch, or the regulator lets go without its heartbeat.
+    supply_proves: bool,
+    lets_go: bool,
     /// Whether what measures at its rail measures the rail itself, and not what feeds it.
     rail_measured: bool,
     /// What was read of parts that do not belong here.
@@ -169,6 +179,12 @@ pub struct Chain {
     off_by: Option<Time>,
     /// The regulator refused to switch off.
     off_refused: bool,
+    /// When off is ordered again, as nobody said yet that it is.
+    off_again: Option<Time>,
+    /// Measurements in a row that found a rail which should be off.
+    stray: u32,
+    /// What counts as silence at the clock of now.
+    silence: Duration,
     raised: Option<FaultCode>,
     /// Looks in a row that found no board.
     pulled: u32,
@@ -189,6 +205,8 @@ impl Chain {
             rail: None,
             epoch: Duration::ZERO,
             limits,
+            supply_proves: true,
+            lets_go: matches!(board.regulator, RegulatorPart::Dspic { .. } | RegulatorPart::Pic16 { .. }),
             switched: board.regulator != RegulatorPart::Supply || !board.enables.is_empty(),
             rail_measured: board.meter.is_none(),
             strangers: BTreeMap::new(),
@@ -198,10 +216,20 @@ impl Chain {
             last_nonce: Time::ZERO,
             off_by: None,
             off_refused: false,
+            off_again: None,
+            stray: 0,
+            silence: TIMING.silence_limit,
             raised: None,
             pulled: 0,
             place: format!("chain {}", id.0),
         }
+    }
+
+    /// The same behind a supply that nobody can switch: its regulator may still be on from a former life, so off is ordered first.
+    #[must_use]
+    pub fn behind_fixed_supply(self) -> Chain {
+        let off_again = (self.switched && !self.lets_go).then_some(Time::ZERO);
+        Chain { supply_proves: false, off_again, ..self }
     }
 
     /// Where it is.
@@ -268,12 +296,28 @@ impl Chain {
 
     /// Its regulator measured.
     pub fn measured(&mut self, now: Time, measured: Measured, faults: &mut Faults, orders: &mut Vec<Order>) {
-        let Some(volt) = measured.volt.filter(|_| self.switched && self.rail_measured && self.is_on()) else { return };
+        let Some(volt) = measured.volt.filter(|_| self.switched && self.rail_measured) else { return };
         let most = self.limits.rail_max;
+        if !self.is_on() {
+            let off = self.off_by.is_none() && self.is_plugged();
+            self.stray = if off && volt.0 > self.limits.rail_min.0 * STRAY_PART { self.stray + 1 } else { 0 };
+            if self.stray >= STRAY_LOOKS {
+                self.stray = 0;
+                self.rail = Some(volt.min(most));
+                self.refused(now, &format!("its regulator measures {volt:.2} though it said that it is off"), faults);
+            }
+            return;
+        }
         if !(0.0..=most.0 * RAIL_OVER).contains(&volt.0) {
             let detail = format!("its regulator measures {volt:.2} where {most:.2} is the most");
             self.fail(now, FaultCode::RailFailed, &detail, faults, orders);
         }
+    }
+
+    /// Whether it was started, or is being started.
+    #[must_use]
+    pub fn is_started(&self) -> bool {
+        self.is_on()
     }
 
     /// Whether it takes work.
@@ -309,11 +353,19 @@ impl Chain {
         (danger && !self.switched) || (self.off_refused && !self.is_on() && (self.rail.is_some() || !permits))
     }
 
-    /// The supply is off beyond doubt, so this rail is.
+    /// The supply is off beyond doubt. A supply that nothing switches says so too, and proves nothing.
     pub fn supply_is_off(&mut self) {
+        if self.supply_proves || self.lets_go || !self.switched {
+            self.is_off();
+        }
+    }
+
+    /// Its rail is off.
+    fn is_off(&mut self) {
         self.rail = None;
         self.off_by = None;
         self.off_refused = false;
+        self.off_again = None;
     }
 
     /// A nonce came, whatever it is worth.
@@ -373,6 +425,7 @@ impl Chain {
         match self.stage {
             Stage::Ramping { .. } if self.clock_told.is_some() && !self.switched => {
                 self.epoch = epoch;
+                orders.push(Order::Rail { chain: self.id, volt: Some(self.limits.rail_nominal) });
                 self.at_work(now, faults);
             }
             Stage::Ramping { .. } if self.clock_told.is_some() => {
@@ -397,21 +450,8 @@ impl Chain {
         match (value, self.stage) {
             (Err(why), _) if self.is_on() => self.fail(now, FaultCode::RailFailed, &why, faults, orders),
             // What is not there cannot obey.
-            (Err(_), _) if !self.is_plugged() => self.supply_is_off(),
-            (Err(why), _) => {
-                if self.raised.is_some_and(|r| r != FaultCode::RailFailed) {
-                    self.recovered(faults);
-                }
-                faults.raise(FaultCode::RailFailed, &self.place, &why);
-                self.raised = Some(FaultCode::RailFailed);
-                if self.pulled > 0 {
-                    // It is being pulled, as it seems: what is not there cannot obey, and costs the others nothing.
-                    let by = now + PLUG_PATIENCE;
-                    self.off_by = Some(self.off_by.map_or(by, |t| t.min(by)));
-                } else {
-                    self.off_refused = true;
-                }
-            }
+            (Err(_), _) if !self.is_plugged() => self.is_off(),
+            (Err(why), _) => self.refused(now, &why, faults),
             (Ok(Some(v)), _) if self.is_on() && !(0.0..=self.limits.rail_max.0).contains(&v.0) => {
                 self.rail = Some(self.limits.rail_max);
                 self.fail(now, FaultCode::RailFailed, &format!("its rail is at {v}"), faults, orders);
@@ -427,11 +467,36 @@ impl Chain {
             // A late answer to an earlier order: the newer order's answer follows.
             (Ok(Some(v)), _) => self.rail = Some(v),
             (Ok(None), Stage::RailStart { .. }) => {}
+            // Of a rail that is the supply itself that is an answer to the stop before.
+            (Ok(None), _) if self.is_on() && !self.switched => {}
             (Ok(None), _) if self.is_on() => {
                 self.rail = None;
                 self.fail(now, FaultCode::RailFailed, "its rail switched itself off", faults, orders);
             }
-            (Ok(None), _) => self.supply_is_off(),
+            (Ok(None), _) => {
+                // It obeyed at last: what was wrong with it is over.
+                if self.off_refused && self.raised == Some(FaultCode::RailFailed) {
+                    self.recovered(faults);
+                }
+                self.is_off();
+            }
+        }
+    }
+
+    /// It does not switch off.
+    fn refused(&mut self, now: Time, why: &str, faults: &mut Faults) {
+        if self.raised.is_some_and(|r| r != FaultCode::RailFailed) {
+            self.recovered(faults);
+        }
+        faults.raise(FaultCode::RailFailed, &self.place, why);
+        self.raised = Some(FaultCode::RailFailed);
+        self.off_again.get_or_insert(now + OFF_AGAIN);
+        if self.pulled > 0 {
+            // It is being pulled, as it seems: what is not there cannot obey, and costs the others nothing.
+            let by = now + PLUG_PATIENCE;
+            self.off_by = Some(self.off_by.map_or(by, |t| t.min(by)));
+        } else {
+            self.off_refused = true;
         }
     }
 
@@ -440,8 +505,14 @@ impl Chain {
         if self.off_by.is_some_and(|t| now >= t) {
             self.off_refused = true;
         }
+        self.silence = want.silence;
         if (self.off_refused || self.off_by.is_some()) && !self.is_plugged() {
-            self.supply_is_off();
+            self.is_off();
+        }
+        if self.off_again.is_some_and(|t| now >= t) && !self.is_on() {
+            self.off_again = Some(now + OFF_AGAIN);
+            orders.push(Order::Rail { chain: self.id, volt: None });
+            orders.push(Order::Reset { chain: self.id, held: true });
         }
         if !self.switched {
             self.rail = want.supply.then(|| self.rail.unwrap_or(self.limits.supply));
@@ -466,9 +537,12 @@ impl Chain {
             Stage::SupplyOn if want.supply && (self.off_by.is_none() || self.off_refused) => {
                 self.off_by = None;
                 self.off_refused = false;
+                self.off_again = None;
+                self.stray = 0;
                 orders.push(Order::Reset { chain: self.id, held: true });
+                // Of a supply that is the rail of several, each says what it needs: tuning may have lowered it for the others.
+                orders.push(Order::Rail { chain: self.id, volt: Some(self.limits.rail_start) });
                 self.stage = if self.switched {
-                    orders.push(Order::Rail { chain: self.id, volt: Some(self.limits.rail_start) });
                     Stage::RailStart { by: now + TIMING.rail_limit }
                 } else {
                     Stage::Settling { until: now + TIMING.rail_settle }
@@ -495,7 +569,8 @@ impl Chain {
                 self.fail(now, FaultCode::ChainSilent, "it did not reach its clock within 60 s", faults, orders);
             }
             Stage::Hashing { since } if self.silent_at(since, want.work_since).is_some_and(|t| now >= t) => {
-                self.fail(now, FaultCode::ChainSilent, "it has work and sent no nonce for 30 s", faults, orders);
+                let detail = format!("it has work and sent no nonce for {} s", self.silence.as_secs());
+                self.fail(now, FaultCode::ChainSilent, &detail, faults, orders);
             }
             Stage::Hashing { since } if self.recount_at(since).is_some_and(|t| now >= t) => {
                 self.switch_off(now, orders);
@@ -533,11 +608,12 @@ impl Chain {
             Stage::Hashing { since } => self.silent_at(since, work_since).unwrap_or(Time::NEVER),
         };
         // A switch-off that is overdue was acted upon already.
-        stage.min(self.off_by.filter(|_| !self.off_refused).unwrap_or(Time::NEVER))
+        let again = self.off_again.filter(|_| !self.is_on()).unwrap_or(Time::NEVER);
+        stage.min(self.off_by.filter(|_| !self.off_refused).unwrap_or(Time::NEVER)).min(again)
     }
 
     fn silent_at(&self, since: Time, work_since: Option<Time>) -> Option<Time> {
-        work_since.map(|w| w.max(since).max(self.last_nonce) + TIMING.silence_limit)
+        work_since.map(|w| w.max(since).max(self.last_nonce) + self.silence)
     }
 
     fn is_on(&self) -> bool {
@@ -573,9 +649,10 @@ impl Chain {
     }
 
     fn switch_off(&mut self, now: Time, orders: &mut Vec<Order>) {
+        orders.push(Order::Rail { chain: self.id, volt: None });
         if self.switched {
-            orders.push(Order::Rail { chain: self.id, volt: None });
             self.off_by = Some(now + TIMING.off_limit);
+            self.off_again = Some(now + OFF_AGAIN);
         }
         orders.push(Order::Reset { chain: self.id, held: true });
         orders.push(Order::StopChain(self.id));

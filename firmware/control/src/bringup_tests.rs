@@ -22,7 +22,7 @@ impl Bench {
     }
     fn tick(&mut self, now: Time) -> Vec<Order> {
         let mut orders = vec![];
-        let want = Want { clock: self.clock, supply: self.supply, work_since: self.work_since };
+        let want = Want { clock: self.clock, supply: self.supply, work_since: self.work_since, silence: TIMING.silence_limit };
         self.c.tick(now, want, &mut self.faults, &mut orders);
         orders
     }
@@ -266,24 +266,62 @@ fn unswitched() -> Bench {
 #[test]
 fn a_board_on_the_supplys_own_rail_is_held_in_reset_and_cuts_the_others_only_in_danger() {
     let held = |held| Order::Reset { chain: ChainId(0), held };
+    let rail = |volt| Order::Rail { chain: ChainId(0), volt };
     let mut b = unswitched();
-    assert_eq!(b.tick(ms(0)), [held(true)]);
+    assert_eq!(b.tick(ms(0)), [held(true), rail(Some(LIMITS.rail_start))], "what the others have it at is not what it starts at");
+    b.rail(ms(10), Ok(None));
+    assert!(matches!(b.c.stage(), Stage::Settling { .. }), "an answer to an earlier stop");
+    b.rail(ms(20), Ok(Some(LIMITS.rail_start)));
     assert_eq!(b.tick(ms(999)), []);
     assert_eq!(b.tick(ms(1000)), [held(false)]);
     assert_eq!(b.tick(ms(1100)), [Order::StartChain(ChainId(0))]);
     b.count(ms(2000), 12);
     b.c.ready(ms(2500));
     b.tick(ms(2500));
-    assert_eq!(b.hashing(ms(5000)), [], "its voltage is the supply's");
+    assert_eq!(b.hashing(ms(5000)), [rail(Some(LIMITS.rail_nominal))], "its part of what the supply is to give");
     assert!(b.c.is_hashing() && b.c.is_powered());
     let mut orders = vec![];
     b.c.failed(ms(6000), FaultCode::ChainSilent, "gone", &mut b.faults, &mut orders);
-    assert_eq!(orders, [held(true), Order::StopChain(ChainId(0))]);
+    assert_eq!(orders, [rail(None), held(true), Order::StopChain(ChainId(0))]);
     b.tick(ms(6100));
     assert!(b.c.rail.is_some() && !b.c.is_powered(), "a rail that nothing can switch, over chips in reset");
     assert!(!b.c.needs_cut(true, false) && !b.c.needs_cut(false, false), "a dead chain leaves the others alone");
     assert!(b.c.needs_cut(false, true), "one in danger does not");
     assert!(!Bench::to_hashing().c.needs_cut(false, true), "a rail with a switch of its own is switched");
+}
+
+#[test]
+fn off_is_ordered_until_the_regulator_says_so_where_no_supply_proves_it() {
+    let board = Hashboard { regulator: RegulatorPart::Tps546 { address: 0x24 }, ..PRODUCT.hashboards[0] };
+    let off = [Order::Rail { chain: ChainId(0), volt: None }, Order::Reset { chain: ChainId(0), held: true }];
+    let mut b = Bench { c: Chain::new(ChainId(0), &board, LIMITS).behind_fixed_supply(), clock: None, ..Bench::new() };
+    assert_eq!(b.tick(ms(0)), off, "what a former life left on is switched off first");
+    assert!(!b.c.is_powered(), "nothing says that it is on");
+    assert_eq!(b.tick(ms(4999)), []);
+    b.rail(ms(4999), Err("nothing answers".to_owned()));
+    assert!(b.has(FaultCode::RailFailed));
+    assert_eq!(b.c.wake_at(None), ms(5000));
+    assert_eq!(b.tick(ms(5000)), off);
+    b.c.supply_is_off();
+    assert_eq!(b.tick(ms(10_000)), off, "a supply that nobody switches proves nothing");
+    b.rail(ms(10_100), Ok(None));
+    assert_eq!((b.tick(ms(60_000)), b.has(FaultCode::RailFailed)), (vec![], false));
+    // It says that it is off, and measures that it is not.
+    let measured = |volt| Measured { volt: Some(Volt(volt)), ..Measured::default() };
+    let mut orders = vec![];
+    for (volt, stray) in [(13.0, false), (0.2, false), (13.0, false), (13.0, false), (13.0, true)] {
+        b.c.measured(ms(61_000), measured(volt), &mut b.faults, &mut orders);
+        assert_eq!(b.has(FaultCode::RailFailed), stray);
+    }
+    assert!(b.c.is_powered() && b.c.needs_cut(true, false), "whatever can cut it, cuts it");
+    assert_eq!((b.tick(ms(66_000)), orders), (off.to_vec(), vec![]));
+    // A regulator that lets go without its heartbeat is off with a supply that rested, and is told nothing at the start.
+    let board = Hashboard { regulator: RegulatorPart::Pic16 { address: 0x55 }, ..PRODUCT.hashboards[0] };
+    let mut b = Bench { c: Chain::new(ChainId(0), &board, LIMITS).behind_fixed_supply(), clock: None, ..Bench::new() };
+    assert_eq!(b.tick(ms(0)), []);
+    b.rail(ms(100), Err("nothing answers".to_owned()));
+    b.c.supply_is_off();
+    assert_eq!(b.tick(ms(9000)), []);
 }
 
 #[test]

@@ -152,7 +152,7 @@ impl Failover {
     /// Everything is to be disconnected, or not any more.
     pub fn tick(&mut self, now: Time, mining: bool, faults: &mut Faults, orders: &mut Vec<Order>) {
         if !mining {
-            (0..self.list.len()).for_each(|i| self.leave(i, orders));
+            (0..self.list.len()).for_each(|i| self.leave(i, faults, orders));
             self.active = None;
             return;
         }
@@ -168,7 +168,7 @@ impl Failover {
             Some(a) => Some(self.list[..a].iter().position(|u| offers(u) && lasts(u)).unwrap_or(a)),
         };
         if let Some(a) = self.active {
-            (a + 1..self.list.len()).for_each(|i| self.leave(i, orders));
+            (a + 1..self.list.len()).for_each(|i| self.leave(i, faults, orders));
         }
         // From the top down to the active one, or else to the first that is not waiting.
         for i in 0..self.active.unwrap_or(self.list.len()) {
@@ -228,11 +228,15 @@ impl Failover {
         }
     }
 
-    fn leave(&mut self, i: usize, orders: &mut Vec<Order>) {
+    /// Nobody asks for it any more, so nobody knows whether what was wrong with it still is.
+    fn leave(&mut self, i: usize, faults: &mut Faults, orders: &mut Vec<Order>) {
         if !matches!(self.list[i].state, State::Idle | State::Waiting { .. }) {
             orders.push(Order::Disconnect(id(i)));
         }
         self.list[i].state = State::Idle;
+        if let Some((code, _)) = self.list[i].trouble.take() {
+            faults.clear(code, &place(i));
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use model::Time;
 use std::time::Duration;
 
 /// How improbable silence must be, as -ln: less than once in 10^9.
-const SURPRISE: f64 = 20.7;
+pub const SURPRISE: f64 = 20.7;
 /// The machine gave something for so long: the next silence begins at the lowest rung.
 const WELL: Duration = Duration::from_secs(600);
 

@@ -8,6 +8,7 @@ pub mod bringup;
 mod describe;
 pub mod failover;
 pub mod faults;
+mod guard;
 pub mod health;
 pub mod hunger;
 pub mod ladder;

@@ -21,16 +21,25 @@ const OFF_AGAIN: Duration = Duration::from_secs(5);
 const PLACE: &str = "supply";
 
 /// ```text
+///  Begin ──told off──▶ Off, like Falling
 ///  Off ──wanted──▶ Rising ──told on──▶ On ──not wanted, cut──▶ Falling ──told off──▶ Resting (cut: 30 s, else 0) ──▶ Off
 ///                    └──failed, 15 s──▶ Falling                  └── refused: ordered again every 5 s
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum State {
+    /// What a former life of the program left is not known.
+    Begin,
     Off,
-    Rising { by: Time },
+    Rising {
+        by: Time,
+    },
     On,
-    Falling { again: Time },
-    Resting { until: Time },
+    Falling {
+        again: Time,
+    },
+    Resting {
+        until: Time,
+    },
 }
 
 /// The supply's controller.
@@ -43,10 +52,10 @@ pub struct Supply {
 }
 
 impl Supply {
-    /// A supply that is off and will give `volt`.
+    /// A supply that will give `volt`; it is told to be off first.
     #[must_use]
     pub fn new(volt: Volt) -> Supply {
-        Supply { state: State::Off, volt, failures: 0, rest: Duration::ZERO }
+        Supply { state: State::Begin, volt, failures: 0, rest: Duration::ZERO }
     }
 
     /// Whether chains may take power.
@@ -67,7 +76,7 @@ impl Supply {
         matches!(self.state, State::Off)
     }
 
-    /// Whether it was never switched on, or said that it is off again.
+    /// Whether it said that it is off.
     #[must_use]
     pub fn said_off(&self) -> bool {
         matches!(self.state, State::Off | State::Resting { .. })
@@ -98,6 +107,7 @@ impl Supply {
             self.state = State::Off;
         }
         match self.state {
+            State::Begin => self.fall(now, orders),
             State::Off if wanted && !cut => {
                 self.rest = Duration::ZERO;
                 self.state = State::Rising { by: now + SWITCH_LIMIT };
@@ -128,6 +138,7 @@ impl Supply {
             State::Rising { by } => by,
             State::Falling { again } => again,
             State::Resting { until } => until,
+            State::Begin => Time::ZERO,
             State::Off | State::On => Time::NEVER,
         }
     }
@@ -158,7 +169,12 @@ mod tests {
 
     impl Bench {
         fn new() -> Bench {
-            Bench(Supply::new(Volt(14.0)), Faults::default())
+            let mut b = Bench(Supply::new(Volt(14.0)), Faults::default());
+            assert!(!b.0.said_off(), "nobody knows yet");
+            assert_eq!(b.tick(0, true, false), [Order::Supply(None)]);
+            b.told(0, Ok(None));
+            assert!(b.0.said_off());
+            b
         }
         fn tick(&mut self, s: u64, wanted: bool, cut: bool) -> Vec<Order> {
             let mut orders = vec![];

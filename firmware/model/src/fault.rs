@@ -64,7 +64,8 @@ catalogue! {
     TooHot "too-hot" Warning "A hashboard is hot" "Fans are full and the clock is lowered. Check the air flow, filters and the room.";
     Danger "danger" Critical "A hashboard was switched off: too hot" "It starts again by itself when cool. Check fans, dust and the room.";
     Latched "latched" Critical "A hashboard was too hot too often" "It stays off until a person starts mining by hand. Find the cause first: fans, dust, heat sinks.";
-    FanFailed "fan-failed" Critical "Too few fans turn" "Hashing stops. Replace the fan that shows no speed.";
+    FanFailed "fan-failed" Warning "A fan does not turn as told" "The others turn faster. Replace it soon: with too few of them hashing stops.";
+    TooFewFans "too-few-fans" Critical "Too few fans turn" "Hashing slows down, then stops. Replace the fans that show no speed.";
     SupplyFailed "supply-failed" Critical "The power supply does not obey" "Switch off at the wall for a minute; check its control cable.";
     Overload "overload" Warning "More power is drawn than the supply gives" "The clock is lowered. Check that the supply fits the machine.";
     BrownOut "brown-out" Error "The input voltage is too low" "The clock is lowered, then the boards go off before the supply shuts down. Check the mains, its cables and what else hangs on them.";

@@ -254,9 +254,7 @@ impl BoardHand {
 
     fn order_rail(&mut self, now: Time, chain: ChainId, volt: Option<Volt>) {
         let Some(board) = self.boards.get_mut(usize::from(chain.0)) else { return };
-        if let Err(why) = board.rail.order(now, volt, &mut *self.gpio) {
-            self.facts.push(Fact::Rail { chain, value: Err(why) });
-        }
+        board.rail.order(now, volt, &mut *self.gpio);
         // One supply is the rail of several boards: it gives what the one that wants most asked for.
         let wanted = self.boards.iter().filter(|b| b.on_supply).filter_map(|b| b.rail.ordered()).reduce(Volt::max);
         if let (Some(v), true) = (wanted, self.supply_on)

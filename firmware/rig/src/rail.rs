@@ -24,13 +24,15 @@ pub(crate) struct Rail {
     measure_every: Duration,
     /// Whether the regulator said that it is on.
     started: bool,
+    /// Why an enable line could not be driven when it was switched off last.
+    held_on: Option<String>,
 }
 
 impl Rail {
     /// A rail that is off. It is measured this often.
     pub(crate) fn new(regulator: Box<dyn Power>, enables: &'static [GpioLine], measure_every: Duration) -> Rail {
         let (feed_at, measure_at) = (Time::NEVER, Time::ZERO);
-        Rail { regulator, enables, ordered: None, feed_at, measure_at, measure_every, started: false }
+        Rail { regulator, enables, ordered: None, feed_at, measure_at, measure_every, started: false, held_on: None }
     }
 
     /// What was ordered.
@@ -45,16 +47,18 @@ impl Rail {
         }
     }
 
-    /// Takes an order; `None` is off. What came of it is told later, but for a line that cannot be driven.
-    pub(crate) fn order(&mut self, now: Time, volt: Option<Volt>, gpio: &mut dyn Gpio) -> Result<(), String> {
+    /// Takes an order; `None` is off, each time it is said. What came of it is told later.
+    pub(crate) fn order(&mut self, now: Time, volt: Option<Volt>, gpio: &mut dyn Gpio) {
         let was = std::mem::replace(&mut self.ordered, volt);
         self.feed_at = fed_behind(now, volt.and(self.regulator.feed_period()));
         match (was, volt) {
             (_, None) => {
                 self.regulator.order(Order::Disable);
+                // What it gives from here on, it was not started for.
+                self.started = false;
                 // In the reverse order, and all of them even where one fails.
                 let driven = self.enables.iter().rev().map(|l| drive(gpio, *l, false));
-                return driven.fold(Ok(()), Result::and);
+                self.held_on = driven.fold(Ok(()), Result::and).err();
             }
             (Some(_), Some(v)) => self.regulator.order(Order::SetVoltage(v)),
             (None, Some(v)) => {
@@ -63,7 +67,6 @@ impl Rail {
                 self.regulator.order(Order::SetVoltage(v));
             }
         }
-        Ok(())
     }
 
     /// Does what is due.
@@ -97,10 +100,9 @@ impl Rail {
                     self.started = true;
                     Ok(self.ordered)
                 }
-                Event::Done(Order::Disable) => {
-                    self.started = false;
-                    Ok(None)
-                }
+                // Off is both: what the regulator says, and its lines.
+                Event::Done(Order::Disable) if self.ordered.is_some() => continue,
+                Event::Done(Order::Disable) => self.held_on.clone().map_or(Ok(None), Err),
                 Event::Measured(m) => return Some(Said::Measured(m)),
                 Event::Failed { order: Order::Measure, error } => return Some(Said::Unmeasured(error.to_string())),
                 Event::Identified(what) => return Some(Said::Fact(identity(chain, Ok(what)))),

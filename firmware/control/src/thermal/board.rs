@@ -6,7 +6,7 @@
 use super::heat::{Heat, Warmth, bounds};
 use super::machine::State;
 use super::reading::{Known, Probe};
-use model::{Celsius, Limits, Reading, SensorId, SensorPart, SensorPlace, Time};
+use model::{Celsius, Limits, SensorId, SensorPart, SensorPlace, Time};
 use std::time::Duration;
 
 /// A temperature that has been unknown for so long throttles, and for so long switches off, where a board's data are not stricter.
@@ -14,6 +14,8 @@ const SLOW_AFTER: Duration = Duration::from_secs(10);
 const OFF_AFTER: Duration = Duration::from_secs(30);
 /// What a regulator measured of itself counts for so long.
 const REGULATOR_AGE: Duration = Duration::from_secs(30);
+/// A regulator that is no sensor of the list has no number of one.
+const OWN: SensorId = SensorId(u8::MAX);
 
 /// How well a board's temperature is known, in the order of what that costs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,8 +39,8 @@ pub(super) struct Spot {
 #[derive(Debug)]
 pub(super) struct Board {
     pub spots: Vec<Spot>,
-    /// What the regulator measured of itself, where no sensor of the list does.
-    pub regulator: Option<Reading<Celsius>>,
+    /// What the regulator measures of itself; `None` where a sensor of the list is that.
+    pub regulator: Option<Probe>,
     pub heat: Heat,
     pub state: State,
     pub absent: bool,
@@ -56,9 +58,10 @@ impl Board {
             probe: Probe::new(id, s.place),
             by_chain: matches!(s.part, SensorPart::OnChip | SensorPart::ThroughChip { .. }),
         };
+        let own = board.sensors.iter().all(|s| s.part != SensorPart::Regulator);
         Board {
             spots: board.sensors.iter().zip(ids).map(spot).collect(),
-            regulator: None,
+            regulator: own.then(|| Probe::new(OWN, SensorPlace::Regulator)),
             heat: Heat::new(now),
             state: State::Off,
             absent: false,
@@ -109,8 +112,10 @@ impl Board {
             (!gone).then_some(Warmth { place: s.probe.place, worst, believed, bounds: bounds(s.probe.place, l) })
         };
         let place = SensorPlace::Regulator;
-        let own = self.regulator.filter(|r| now.since(r.at) <= REGULATOR_AGE);
-        let own = own.map(|r| Warmth { place, worst: r.value, believed: r.value, bounds: bounds(place, l) });
+        // One that says nothing of its heat is believed to be well, as one that cannot. What jumped counts as the worst case.
+        let own = self.regulator.as_ref().filter(|p| !matches!(p.known(now, now, REGULATOR_AGE), Known::Unknown { .. }));
+        let own = own.and_then(|p| p.worst(now, Celsius(0.0)));
+        let own = own.map(|(worst, believed)| Warmth { place, worst, believed, bounds: bounds(place, l) });
         self.spots.iter().filter_map(of).chain(own).collect()
     }
 
@@ -124,9 +129,10 @@ impl Board {
         self.warmths(now, l).iter().filter_map(of).reduce(Celsius::max)
     }
 
-    /// What a board said before it was pulled says nothing about the one that is plugged in next.
+    /// What a board said before it was pulled says nothing about the one that is plugged in next. A sensor of the control board stays
+    /// where it is.
     pub fn forget(&mut self) {
-        self.spots.iter_mut().for_each(|s| s.probe.forget());
-        self.regulator = None;
+        let own = self.spots.iter_mut().map(|s| &mut s.probe).chain(&mut self.regulator);
+        own.filter(|p| p.place != SensorPlace::ControlBoard).for_each(Probe::forget);
     }
 }

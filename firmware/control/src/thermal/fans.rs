@@ -164,6 +164,9 @@ impl Fans {
         } else {
             self.short_since.get_or_insert(now);
         }
+        // Before any was heard out there is nothing to say of them.
+        let few = self.are_short() && self.fans.iter().any(|f| f.healthy == Some(false));
+        faults.judge(few, FaultCode::TooFewFans, || ("fans".to_owned(), format!("{turning} turn, {} must", l.fans_min)));
     }
 
     /// Whether too few turn: boards are slowed.

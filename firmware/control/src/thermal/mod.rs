@@ -17,7 +17,7 @@ use board::{Board, Sight, Spot};
 use fans::{FAN_PATIENCE, Fans, Task};
 use heat::{Level, Warmth};
 use machine::{Seen, State};
-use model::{Celsius, Cooling, FanId, FaultCode, Limits, Megahertz, Percent, Product, Reading, Rpm, SensorId, SensorPlace, Time};
+use model::{Celsius, Cooling, FanId, FaultCode, Limits, Megahertz, Percent, Product, Rpm, SensorId, SensorPlace, Time};
 use reading::{Known, Probe};
 use std::time::Duration;
 
@@ -108,12 +108,9 @@ impl Thermal {
         self.probe(sensor).into_iter().for_each(|p| p.broken(why.clone()));
     }
 
-    /// The regulator of chain `i` measured itself.
+    /// The regulator of chain `i` measured itself. Where it is a sensor of its board, that was told as one.
     pub fn regulator(&mut self, now: Time, i: usize, value: Celsius) {
-        // What is no number is no measurement.
-        if let Some(board) = self.boards.get_mut(i).filter(|_| !value.0.is_nan()) {
-            board.regulator = Some(Reading { value, at: now });
-        }
+        self.boards.get_mut(i).and_then(|b| b.regulator.as_mut()).into_iter().for_each(|p| p.read(now, value));
     }
 
     /// A fan was asked. Unknown fans are ignored.
@@ -147,7 +144,7 @@ impl Thermal {
     pub fn tick(&mut self, now: Time, seats: &[Seat], faults: &mut Faults) {
         for i in 0..self.boards.len() {
             let seat = seats.get(i).copied().unwrap_or(Seat { powered: true, present: true, hashing: false, load: 0.0 });
-            self.follow_seat(now, i, seat, faults);
+            self.follow_seat(now, i, seat);
             self.judge_sensors(now, i, faults);
         }
         // A control board is every board's.
@@ -271,14 +268,11 @@ impl Thermal {
         self.fans.speeds(now, &self.limits)
     }
 
-    fn follow_seat(&mut self, now: Time, i: usize, seat: Seat, faults: &mut Faults) {
+    fn follow_seat(&mut self, now: Time, i: usize, seat: Seat) {
         let b = &mut self.boards[i];
         b.absent = !seat.present && !seat.powered;
         if b.absent {
             b.forget();
-            for code in [FaultCode::TooHot, FaultCode::Danger] {
-                faults.clear(code, &format!("chain {i}"));
-            }
         }
         if seat.powered && !b.powered {
             // They were asked in a former life, if ever.
@@ -312,11 +306,12 @@ impl Thermal {
         for s in &b.spots {
             let p = &s.probe;
             let rests = s.by_chain && !b.powered && now < b.blind_until;
-            let asked = !b.absent && (!s.by_chain || b.hashing_since.is_some() || rests);
+            let absent = b.absent && p.place != SensorPlace::ControlBoard;
+            let asked = !absent && (!s.by_chain || b.hashing_since.is_some() || rests);
             let missed =
                 match p.known(now, b.hashing_since.filter(|_| s.by_chain).unwrap_or(self.started), self.limits.reading_age_max) {
                     Known::Ok { .. } => false,
-                    Known::Failed { .. } => !b.absent,
+                    Known::Failed { .. } => !absent,
                     Known::Unknown { since } => asked && now.since(since) > self.limits.reading_age_max,
                 };
             if !missed && faults.is_empty() {
@@ -352,11 +347,13 @@ impl Thermal {
         let blind = seen.is_empty() && (b.powered || now.since(b.off_since) < BLIND_COOL);
         seen.extend(shared);
         b.heat.judge(now, &seen, b.powered, blind, l);
-        let level = b.heat.level();
+        let (level, latched) = (b.heat.level(), b.heat.is_latched());
         let words = || (format!("chain {i}"), b.heat.words());
-        faults.judge(matches!(level, Level::Danger { .. }), FaultCode::Danger, words);
-        faults.judge(level == Level::Hot, FaultCode::TooHot, words);
-        faults.judge(b.heat.is_latched(), FaultCode::Latched, words);
+        // A board that was taken out is in no danger, and one that waits for a person does not start by itself when it is cool.
+        let danger = matches!(level, Level::Danger { .. }) && !b.absent && !latched;
+        faults.judge(danger, FaultCode::Danger, words);
+        faults.judge(level == Level::Hot && !b.absent, FaultCode::TooHot, words);
+        faults.judge(latched, FaultCode::Latched, words);
     }
 
     fn follow_state(&mut self, now: Time, i: usize) {

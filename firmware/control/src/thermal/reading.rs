@@ -24,9 +24,9 @@ const GOOD_AGAIN: u32 = 3;
 const SUSPECT_AFTER: Duration = Duration::from_secs(60);
 /// And after so long it is stuck.
 const STUCK_AFTER: Duration = Duration::from_secs(120);
-/// A strain that fell or rose by more than this part of the higher one must show, even on a sensor that counts whole degrees. Less can be
-/// made up for by what the board still has of its former heat.
-const STRAIN_CHANGE: f64 = 0.8;
+/// A strain that fell or rose by more than this part of the higher one must show, even on a sensor that counts whole degrees. A frozen
+/// sensor below its target lets the fans down by 55 % of it and more.
+const STRAIN_CHANGE: f64 = 0.4;
 /// Strains below this part of the nominal one warm nothing that a coarse sensor must see.
 const STRAIN_LEAST: f64 = 0.2;
 /// It must last: boards follow e-fold in about this many seconds, and a start that fails within some warms nothing.
@@ -428,7 +428,8 @@ mod tests {
         for (before, after, moves, place, stuck) in [
             (0.0, 1.0, false, SensorPlace::BoardOutlet, true),
             (1.0, 0.1, false, SensorPlace::Chip, true),
-            (1.0, 0.3, false, SensorPlace::Chip, false),
+            (1.0, 0.45, false, SensorPlace::Chip, true),
+            (1.0, 0.65, false, SensorPlace::Chip, false),
             (0.0, 0.15, false, SensorPlace::Chip, false),
             (0.0, 1.0, true, SensorPlace::BoardOutlet, false),
             (0.0, 1.0, false, SensorPlace::ControlBoard, false),
