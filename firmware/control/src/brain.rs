@@ -242,6 +242,7 @@ impl Brain {
             Fact::FrameErrors { chain, count } => self.tallies.entry(chain).or_default().frame_errors = count,
             // What was lost is made good by each controller's own time limit; here it is only shown.
             Fact::OrdersLost { place, count } => {
+                self.chains.iter_mut().for_each(|c| c.orders_lost(&place));
                 self.passing(now, FaultCode::QueueFull, place, &format!("{count} orders were not taken"));
             }
             Fact::Temperature { sensor, value, .. } => {
@@ -420,6 +421,7 @@ impl Brain {
                 Circumstance {
                     wanted: may(i, chain),
                     hashing: chain.is_hashing(),
+                    failed: chain.has_failed(),
                     works: self.schedule.work_since(chain.id).is_some(),
                     chips: chain.chips as usize,
                     clock: chain.clock,

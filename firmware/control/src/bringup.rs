@@ -299,7 +299,8 @@ impl Chain {
         let Some(volt) = measured.volt.filter(|_| self.switched && self.rail_measured) else { return };
         let most = self.limits.rail_max;
         if !self.is_on() {
-            let off = self.off_by.is_none() && self.is_plugged();
+            // A PIC tells what it is set to, on or off; it lets go by itself.
+            let off = self.off_by.is_none() && self.is_plugged() && !self.lets_go;
             self.stray = if off && volt.0 > self.limits.rail_min.0 * STRAY_PART { self.stray + 1 } else { 0 };
             if self.stray >= STRAY_LOOKS {
                 self.stray = 0;
@@ -318,6 +319,19 @@ impl Chain {
     #[must_use]
     pub fn is_started(&self) -> bool {
         self.is_on()
+    }
+
+    /// Whether it shows a failure of its own.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        self.raised.is_some()
+    }
+
+    /// The hand at this place did not take orders: what this chain is to have is told again.
+    pub fn orders_lost(&mut self, place: &str) {
+        if place == self.place {
+            self.clock_told = None;
+        }
     }
 
     /// Whether it takes work.

@@ -14,8 +14,9 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::time::{Duration, Instant};
 
-/// Orders that wait for a hand. A chain gets one work an epoch and at most one more a job; a hand that is this far behind hangs.
-const ORDER_LIMIT: usize = 64;
+/// Orders that wait for a hand. A chain gets one work an epoch and at most one more a job, and tuning may set each of its 255 chips at once;
+/// a hand that is this far behind hangs.
+const ORDER_LIMIT: usize = 512;
 /// Longest sleep of a hand's thread, so that a stop is seen.
 const SLEEP_LIMIT: Duration = Duration::from_millis(500);
 

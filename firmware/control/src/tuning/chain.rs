@@ -115,6 +115,8 @@ pub struct Circumstance {
     pub wanted: bool,
     /// It does.
     pub hashing: bool,
+    /// It stopped by a failure of its own.
+    pub failed: bool,
     /// It has work.
     pub works: bool,
     /// Chips that answer.
@@ -250,8 +252,12 @@ impl ChainTuner {
         self.best.is_some()
     }
 
-    /// Begins where this profile left, once the chain is warm. It was checked against the board.
+    /// Begins where this profile left, once the chain is warm. It was checked against the board. One at a rail that the chain failed at
+    /// since is left alone.
     pub fn restore(&mut self, aim: Option<Aim>, kept: &ChainProfile) {
+        if kept.rail < self.floor {
+            return;
+        }
         let point = Point { rail: kept.rail, level: kept.level, ceilings: kept.ceilings.clone() };
         (self.aim, self.proof) = (aim, Some(0));
         self.best = Some((point, Yield { watt: kept.watt, rate: kept.rate }));
@@ -347,7 +353,11 @@ impl ChainTuner {
 
     fn went_cold(&mut self, c: &Circumstance) {
         // A chain that fails at a rail that was tried out does not get it again.
-        if c.wanted && !matches!(self.phase, Phase::Cold | Phase::Factory { .. }) && self.rail < self.limits.rail_nominal {
+        if c.wanted
+            && c.failed
+            && !matches!(self.phase, Phase::Cold | Phase::Factory { .. })
+            && self.rail < self.limits.rail_nominal
+        {
             self.floor = (self.rail + RAIL_STEP).min(self.limits.rail_nominal);
             if self.best.as_ref().is_some_and(|(p, _)| p.rail < self.floor) {
                 self.best = None;
@@ -409,8 +419,8 @@ impl ChainTuner {
 
     fn begin(&mut self) {
         match &self.best {
-            Some((point, _)) => self.go(point.clone()),
-            None => {
+            Some((point, _)) if point.rail >= self.floor => self.go(point.clone()),
+            _ => {
                 self.proof = None;
                 self.to(self.limits.rail_nominal);
             }

@@ -74,6 +74,7 @@ impl Bench {
         let c = Circumstance {
             wanted: true,
             hashing: true,
+            failed: false,
             works: true,
             chips: CHIPS,
             clock: LIMITS.clock_nominal,
@@ -241,13 +242,31 @@ fn a_board_that_fails_at_a_rail_never_gets_it_again() {
         b.second();
     }
     let failed = b.rail;
-    b.c.hashing = false;
+    (b.c.hashing, b.c.failed) = (false, true);
     b.second();
     assert_eq!(b.tuner.phase(), Phase::Cold);
-    (b.rail, b.c.hashing) = (LIMITS.rail_nominal, true);
+    let ceilings = vec![LIMITS.clock_max; CHIPS];
+    let (watt, rate) = (Watt(700.0), Hashrate(25e12));
+    let kept = |rail| ChainProfile { rail, level: LIMITS.clock_nominal, ceilings, watt, rate };
+    // What was kept of that rail is worth nothing any more.
+    b.tuner.restore(b.c.aim, &kept(failed));
+    (b.rail, b.c.hashing, b.c.failed) = (LIMITS.rail_nominal, true, false);
     b.steps.clear();
     b.run(6.0);
     assert!(b.settled() && b.steps.iter().all(|v| *v > failed), "{failed}: {:?}", b.steps);
+}
+
+#[test]
+fn a_board_that_went_off_for_anothers_sake_gets_its_rail_again() {
+    let mut b = Bench::new(1, 0.0, Aim::Rate(Hashrate(25e12)));
+    b.run(6.0);
+    assert!(b.settled());
+    let settled = b.rail;
+    b.c.hashing = false;
+    b.second();
+    (b.rail, b.c.hashing) = (LIMITS.rail_nominal, true);
+    b.run(1.0);
+    assert!(b.settled() && b.rail == settled, "{} after {settled}", b.rail);
 }
 
 #[test]

@@ -160,7 +160,7 @@ impl Tuner {
         if self.asked == Asked::Resume && self.task(now) != Task::Pause {
             self.asked = Asked::Plan;
         }
-        let takes = self.chains.iter().map(|c| c.gives().watt);
+        let takes = self.chains.iter().map(|c| if c.phase() == Phase::Cold { Watt(0.0) } else { c.gives().watt });
         self.scaling.tick(now, trouble, takes);
         let percent = self.scaling.percent();
         faults.judge(percent > 0, FaultCode::PowerLowered, || (PLACE.to_owned(), format!("by {percent} %")));
@@ -189,7 +189,10 @@ impl Tuner {
             news |= tuner.take_news();
         }
         if let Some(aim) = aim.filter(|_| news) {
-            let chains = self.chains.iter().map(ChainTuner::profile).collect();
+            // A chain that is being measured again keeps what it had.
+            let kept = self.kept.take().filter(|k| k.aim == aim.to_string());
+            let kept = |i: usize| kept.as_ref().and_then(|k| k.chains.get(i).cloned().flatten());
+            let chains = self.chains.iter().enumerate().map(|(i, c)| c.profile().or_else(|| kept(i))).collect();
             let profile = Profile { product: self.product.name.to_owned(), aim: aim.to_string(), chains };
             faults.clear(FaultCode::ProfileRefused, PLACE);
             self.kept = Some(profile.clone());

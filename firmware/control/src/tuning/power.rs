@@ -109,7 +109,7 @@ fn grid(limits: &Limits) -> impl Iterator<Item = Megahertz> {
     let below = ((nominal - low) / STEP.0).floor().max(0.0) as i32;
     let above = ((high - nominal) / STEP.0).floor().max(0.0) as i32;
     let steps = (-below..=above).map(move |n| Megahertz(nominal + f64::from(n) * STEP.0));
-    std::iter::once(limits.clock_min).chain(steps.filter(move |c| c.0 > low))
+    std::iter::once(limits.clock_min).chain(steps.filter(move |c| c.0 > low && c.0 <= high))
 }
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ const STEPS: u32 = 10;
 #[derive(Debug)]
 pub struct Scaling {
     steps: u32,
-    /// What each chain took when the first step was made.
+    /// The most that each chain took before the first step, while heat's own throttle lowered it; nothing where it did not hash.
     base: Vec<Watt>,
     /// When the state of now, trouble or well, began, or the last step was made in it.
     since: Time,
@@ -41,6 +41,17 @@ impl Scaling {
     pub fn tick(&mut self, now: Time, trouble: bool, takes: impl Iterator<Item = Watt>) {
         if trouble != self.trouble {
             (self.trouble, self.since) = (trouble, now);
+            if self.steps == 0 {
+                self.base.clear();
+            }
+        }
+        if trouble && self.steps == 0 {
+            for (i, watt) in takes.enumerate() {
+                match self.base.get_mut(i) {
+                    Some(base) => *base = base.max(watt),
+                    None => self.base.push(watt),
+                }
+            }
         }
         let wait = if trouble { DOWN_AFTER } else { UP_AFTER };
         if now.since(self.since) < wait {
@@ -48,9 +59,6 @@ impl Scaling {
         }
         self.since = now;
         if trouble {
-            if self.steps == 0 {
-                self.base = takes.collect();
-            }
             self.steps = (self.steps + 1).min(STEPS);
         } else {
             self.steps = self.steps.saturating_sub(1);

@@ -10,6 +10,7 @@ fn hashing() -> Circumstance {
     Circumstance {
         wanted: true,
         hashing: true,
+        failed: false,
         works: true,
         chips: 12,
         clock: LIMITS.clock_nominal,

@@ -321,7 +321,7 @@ pub const KINDS: &[Kind] = &[
         length: Length::Course(seconds(3000)),
         recovery: Recovery::Power,
         latches: true,
-        shows: &[FaultCode::Danger],
+        shows: &[FaultCode::Danger, FaultCode::Latched],
         ..ROW
     },
 ];
