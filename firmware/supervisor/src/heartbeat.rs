@@ -65,7 +65,8 @@ impl Heartbeat {
         std::env::var_os(VARIABLE).map(|fd| Heartbeat::open(&fd.to_string_lossy())).transpose()
     }
 
-    fn open(fd: &str) -> io::Result<Heartbeat> {
+    /// The heartbeat into this descriptor.
+    pub fn open(fd: &str) -> io::Result<Heartbeat> {
         let fd: u32 = fd.parse().map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, format!("{VARIABLE}={fd}")))?;
         // Opened anew by its path: a number alone is no proof of owning the descriptor. It must never block the loop.
         let nonblocking = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();

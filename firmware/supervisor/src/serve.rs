@@ -372,9 +372,7 @@ impl Serving {
     fn turn(&mut self) {
         self.look();
         // The loop turns at least at every publishing, twice a second. That it turns is no proof that its orders are carried out.
-        if self.vitals.are_well(now(self.epoch)) {
-            self.heart.iter_mut().for_each(|h| h.turn(now(self.epoch)));
-        }
+        self.vitals.beat(now(self.epoch), self.heart.as_mut());
         if now(self.epoch) >= self.clock_at {
             self.clock_at = now(self.epoch) + CLOCK_EVERY;
             self.rig.tell(now(self.epoch), Fact::WallClock(unix()));

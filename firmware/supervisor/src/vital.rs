@@ -2,12 +2,14 @@
 //! the first process only while they are there: a hand that hangs in a bus carries out no order, however well the loop decides.
 //!
 //! Of switching off the supply's order counts: it is the last switch there is, and `control` turns to it where a rail does not obey.
-//! Not here: what the silence leads to (`init`).
+//! One that was never told to be on is the first process's to have made safe: lines that are not there, as where a path is mistyped, are
+//! a fault on the page and no reason to end the program that shows it. Not here: what the silence leads to (`init`).
 
+use crate::heartbeat::Heartbeat;
 use control::{Fact, Order};
 use model::Time;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 /// Longest time between two turns. A hand wakes twice a second; a turn over a bus on which each of some twenty parts runs into the
@@ -24,14 +26,17 @@ pub struct Vital {
     place: String,
     /// When its last turn began, microseconds.
     turned: AtomicU64,
-    /// When the supply was told to be off and did not say yet that it is.
+    /// Whether the supply was told to be on, and did not say since that it is off.
+    on: AtomicBool,
+    /// When it was then told to be off.
     off_since: AtomicU64,
 }
 
 impl Vital {
     /// A hand that begins.
     pub fn new(place: &str, now: Time) -> Vital {
-        Vital { place: place.to_owned(), turned: AtomicU64::new(now.micros()), off_since: AtomicU64::new(NONE) }
+        let (turned, off_since) = (AtomicU64::new(now.micros()), AtomicU64::new(NONE));
+        Vital { place: place.to_owned(), turned, on: AtomicBool::new(false), off_since }
     }
 
     /// A turn begins.
@@ -43,8 +48,13 @@ impl Vital {
     pub fn ordered(&self, now: Time, order: &Order) {
         match order {
             // Given again, it is as old as the first time.
-            Order::Supply(None) => drop(self.off_since.compare_exchange(NONE, now.micros(), Relaxed, Relaxed)),
-            Order::Supply(Some(_)) => self.off_since.store(NONE, Relaxed),
+            Order::Supply(None) if self.on.load(Relaxed) => {
+                let _ = self.off_since.compare_exchange(NONE, now.micros(), Relaxed, Relaxed);
+            }
+            Order::Supply(Some(_)) => {
+                self.off_since.store(NONE, Relaxed);
+                self.on.store(true, Relaxed);
+            }
             _ => {}
         }
     }
@@ -52,6 +62,7 @@ impl Vital {
     /// What a turn came to.
     pub fn told(&self, facts: &[Fact]) {
         if facts.iter().any(|f| matches!(f, Fact::Supply(Ok(None)))) {
+            self.on.store(false, Relaxed);
             self.off_since.store(NONE, Relaxed);
         }
     }
@@ -83,8 +94,15 @@ impl Vitals {
         Vitals { all, well: true }
     }
 
+    /// Beats where all are well, if a beat is due.
+    pub fn beat(&mut self, now: Time, heart: Option<&mut Heartbeat>) {
+        if self.are_well(now) {
+            heart.into_iter().for_each(|h| h.turn(now));
+        }
+    }
+
     /// Whether all are well; a change is logged.
-    pub fn are_well(&mut self, now: Time) -> bool {
+    fn are_well(&mut self, now: Time) -> bool {
         let trouble = self.all.iter().find_map(|v| v.trouble(now));
         let was = std::mem::replace(&mut self.well, trouble.is_none());
         match &trouble {
@@ -100,6 +118,8 @@ impl Vitals {
 mod tests {
     use super::*;
     use model::Volt;
+    use std::io::Read;
+    use std::os::fd::AsRawFd;
 
     fn s(seconds: u64) -> Time {
         Time::from_secs(seconds)
@@ -132,6 +152,7 @@ mod tests {
             (vec![Fact::Supply(Ok(None))], true),
         ] {
             let hand = Vital::new("board", s(0));
+            hand.ordered(s(1), &Order::Supply(Some(Volt(13.0))));
             for t in 5..=40 {
                 hand.turns(s(t));
                 if t % 5 == 0 && t < 20 {
@@ -145,8 +166,33 @@ mod tests {
         }
         let hand = Vital::new("board", s(0));
         hand.ordered(s(1), &Order::Supply(None));
-        hand.ordered(s(2), &Order::Supply(Some(Volt(13.0))));
+        hand.told(&[Fact::Supply(Err("no such line".to_owned()))]);
         hand.turns(s(40));
-        assert_eq!(hand.trouble(s(40)), None, "it is to be on by now");
+        assert_eq!(hand.trouble(s(40)), None, "it was never on, and waits for lines that are not there");
+        hand.ordered(s(41), &Order::Supply(Some(Volt(13.0))));
+        hand.ordered(s(42), &Order::Supply(None));
+        hand.ordered(s(43), &Order::Supply(Some(Volt(13.0))));
+        hand.turns(s(80));
+        assert_eq!(hand.trouble(s(80)), None, "it is to be on by now");
+    }
+
+    #[test]
+    fn no_beat_is_heard_of_a_program_whose_hand_hangs() {
+        let (mut reader, writer) = std::io::pipe().expect("a pipe");
+        let mut heart = Heartbeat::open(&writer.as_raw_fd().to_string()).expect("opens");
+        drop(writer);
+        let hand = Arc::new(Vital::new("board", s(0)));
+        let mut vitals = Vitals::new(vec![Arc::clone(&hand)]);
+        for t in 1..=100 {
+            if t <= 10 {
+                hand.turns(s(t));
+            }
+            vitals.beat(s(t), Some(&mut heart));
+            vitals.beat(s(t), None);
+        }
+        drop(heart);
+        let mut beats = vec![];
+        reader.read_to_end(&mut beats).expect("read");
+        assert_eq!(beats.len(), 40, "one a second, 30 s beyond its last turn");
     }
 }
