@@ -10,22 +10,24 @@ use std::time::Duration;
 /// 48 chips [2] in 12 domains of 4 [1]; addresses are spread over the range as published drivers do [2].
 const CHAIN: ChainLayout = ChainLayout { chip: ChipModel::Bm1397, chips: 48, domains: 12, address_interval: 5 };
 
-/// One TMP75 at the inlet, one at the outlet of each board. Boards of the family carry up to four LM75A at 0x48 to 0x4B [2];
-/// which of them a board shows on the shared bus depends on its straps: two addresses a board is our choice [?].
-const fn sensors(inlet: u8, outlet: u8) -> [SensorSpot; 2] {
+/// One LM75 kind at the inlet, one at the outlet of each board, at 0x48 and 0x4C plus the slot: as on later boards of the family (DCENT
+/// `platform/amlogic/mod.rs`), which nobody has said of this one [?]. Boards carry up to four LM75A at 0x48 to 0x4B [2]; behind their
+/// own controllers, for on one bus those of three boards would clash.
+const fn sensors(slot: u8) -> [SensorSpot; 2] {
     [
-        SensorSpot { part: SensorPart::Tmp75 { address: inlet }, place: SensorPlace::BoardInlet },
-        SensorSpot { part: SensorPart::Tmp75 { address: outlet }, place: SensorPlace::BoardOutlet },
+        SensorSpot { part: SensorPart::Tmp75 { address: 0x48 + slot }, place: SensorPlace::BoardInlet },
+        SensorSpot { part: SensorPart::Tmp75 { address: 0x4c + slot }, place: SensorPlace::BoardOutlet },
     ]
 }
 
-const SENSORS: [[SensorSpot; 2]; 3] = [sensors(0x48, 0x49), sensors(0x4a, 0x4b), sensors(0x4c, 0x4d)];
+const SENSORS: [[SensorSpot; 2]; 3] = [sensors(0), sensors(1), sensors(2)];
 
 /// Reset and plug lines. Its own control board has an
 /// FPGA between processor and chips, which is not driven: these lines are a BeagleBone's [?].
 const HASHBOARDS: [Hashboard; 3] = [
     Hashboard {
         name: "S17 hashboard",
+        also: &[],
         chain: CHAIN,
         line: ChainLine::Uart,
         sensors: &SENSORS[0],
@@ -39,6 +41,7 @@ const HASHBOARDS: [Hashboard; 3] = [
     },
     Hashboard {
         name: "S17 hashboard",
+        also: &[],
         chain: CHAIN,
         line: ChainLine::Uart,
         sensors: &SENSORS[1],
@@ -52,6 +55,7 @@ const HASHBOARDS: [Hashboard; 3] = [
     },
     Hashboard {
         name: "S17 hashboard",
+        also: &[],
         chain: CHAIN,
         line: ChainLine::Uart,
         sensors: &SENSORS[2],
@@ -77,7 +81,8 @@ pub const PRODUCT: Product = Product {
     fans: 4,
     // The kind in the protocol description for its supplies, and the one that a test jig puts beside it [1].
     supply: SupplyPart::Apw { address: 0x10, curve: ApwCurve::Apw9, kinds: &[0x41, 0x42] },
-    supply_enable: Some(GpioLine::low(65)),
+    // Of the BeagleBone: see there for which level is on [?].
+    supply_enable: Some(GpioLine::high(65)),
     power: Watt(2400.0),
     limits: Limits {
         target: Celsius(70.0),

@@ -10,22 +10,30 @@ use std::time::Duration;
 /// 126 chips in 42 domains of 3; the stock firmware steps addresses by 2 [2].
 const CHAIN: ChainLayout = ChainLayout { chip: ChipModel::Bm1362, chips: 126, domains: 42, address_interval: 2 };
 
-/// One TMP75 at the inlet, one at the outlet of each board. Boards of the family carry up to four LM75A at 0x48 to 0x4B [2];
-/// which of them a board shows on the shared bus depends on its straps: two addresses a board is our choice [?].
-const fn sensors(inlet: u8, outlet: u8) -> [SensorSpot; 2] {
+/// One LM75 kind at the inlet, one at the outlet of each board; the slot's straps choose the address, 0x48 and 0x4C and so on, which
+/// keeps the boards of one bus apart. Read from a running S19k Pro, and said to hold for S19j Pro, S19 XP and S21 Pro on the same control
+/// board (DCENT `platform/amlogic/mod.rs`) [1]; stock lists name 0x4C to 0x4E too. The four at 0x48 to 0x4B that the maker's test jig
+/// reads stand behind a board's own controller [2].
+const fn sensors(slot: u8) -> [SensorSpot; 2] {
     [
-        SensorSpot { part: SensorPart::Tmp75 { address: inlet }, place: SensorPlace::BoardInlet },
-        SensorSpot { part: SensorPart::Tmp75 { address: outlet }, place: SensorPlace::BoardOutlet },
+        SensorSpot { part: SensorPart::Tmp75 { address: 0x48 + slot }, place: SensorPlace::BoardInlet },
+        SensorSpot { part: SensorPart::Tmp75 { address: 0x4c + slot }, place: SensorPlace::BoardOutlet },
     ]
 }
 
-const SENSORS: [[SensorSpot; 2]; 3] = [sensors(0x48, 0x49), sensors(0x4a, 0x4b), sensors(0x4c, 0x4d)];
+const SENSORS: [[SensorSpot; 2]; 3] = [sensors(0), sensors(1), sensors(2)];
+
+/// The other names of boards with 126 BM1362 and a voltage controller (manual of the Foundry control board, DCENT) [2]; whether a
+/// BHB42603 has the controller they do not agree on [?]: one without is found by its silence. Those that are known to have none,
+/// BHB42631 and BHB42651, are another product.
+const ALSO: &[&str] = &["BHB42603", "BHB42621", "BHB42641"];
 
 /// The lines are those of the BeagleBone control board: plug detect 51/48/47, reset 5/4/27, supply enable 65 [1]. The dsPIC is
 /// strapped to 0x20 + slot [?]: one model talks length and 16-bit sum, BeagleBone S19j Pro boards may carry a PIC1704.
 const HASHBOARDS: [Hashboard; 3] = [
     Hashboard {
         name: "BHB42601",
+        also: ALSO,
         chain: CHAIN,
         line: ChainLine::Uart,
         sensors: &SENSORS[0],
@@ -39,6 +47,7 @@ const HASHBOARDS: [Hashboard; 3] = [
     },
     Hashboard {
         name: "BHB42601",
+        also: ALSO,
         chain: CHAIN,
         line: ChainLine::Uart,
         sensors: &SENSORS[1],
@@ -52,6 +61,7 @@ const HASHBOARDS: [Hashboard; 3] = [
     },
     Hashboard {
         name: "BHB42601",
+        also: ALSO,
         chain: CHAIN,
         line: ChainLine::Uart,
         sensors: &SENSORS[2],
@@ -77,7 +87,8 @@ pub const PRODUCT: Product = Product {
     fans: 4,
     // Kinds of APW12 that S19 boards are sold with, one without and the others with feedback [1].
     supply: SupplyPart::Apw { address: 0x10, curve: ApwCurve::Apw12, kinds: &[0x71, 0x74, 0x75, 0x76] },
-    supply_enable: Some(GpioLine::low(65)),
+    // Of the BeagleBone: see there for which level is on [?].
+    supply_enable: Some(GpioLine::high(65)),
     power: Watt(3050.0),
     limits: Limits {
         target: Celsius(70.0),

@@ -11,22 +11,24 @@ use std::time::Duration;
 /// 114 chips in 38 domains of 3, address step 2 [2].
 const CHAIN: ChainLayout = ChainLayout { chip: ChipModel::Bm1398, chips: 114, domains: 38, address_interval: 2 };
 
-/// One TMP75 at the inlet, one at the outlet of each board. Boards of the family carry up to four LM75A at 0x48 to 0x4B [2];
-/// which of them a board shows on the shared bus depends on its straps: two addresses a board is our choice [?].
-const fn sensors(inlet: u8, outlet: u8) -> [SensorSpot; 2] {
+/// One LM75 kind at the inlet, one at the outlet of each board, at 0x48 and 0x4C plus the slot: as on later boards of the family (DCENT
+/// `platform/amlogic/mod.rs`), which nobody has said of this one [?]. Boards carry up to four LM75A at 0x48 to 0x4B [2]; behind their
+/// own controllers, for on one bus those of three boards would clash.
+const fn sensors(slot: u8) -> [SensorSpot; 2] {
     [
-        SensorSpot { part: SensorPart::Tmp75 { address: inlet }, place: SensorPlace::BoardInlet },
-        SensorSpot { part: SensorPart::Tmp75 { address: outlet }, place: SensorPlace::BoardOutlet },
+        SensorSpot { part: SensorPart::Tmp75 { address: 0x48 + slot }, place: SensorPlace::BoardInlet },
+        SensorSpot { part: SensorPart::Tmp75 { address: 0x4c + slot }, place: SensorPlace::BoardOutlet },
     ]
 }
 
-const SENSORS: [[SensorSpot; 2]; 3] = [sensors(0x48, 0x49), sensors(0x4a, 0x4b), sensors(0x4c, 0x4d)];
+const SENSORS: [[SensorSpot; 2]; 3] = [sensors(0), sensors(1), sensors(2)];
 
 /// The lines are those of the BeagleBone control board [1]. Four LM75A sit behind
 /// the voltage controller of each board [2]; here two a board are on the shared bus [?].
 const HASHBOARDS: [Hashboard; 3] = [
     Hashboard {
         name: "NBP1901",
+        also: &[],
         chain: CHAIN,
         line: ChainLine::Uart,
         sensors: &SENSORS[0],
@@ -40,6 +42,7 @@ const HASHBOARDS: [Hashboard; 3] = [
     },
     Hashboard {
         name: "NBP1901",
+        also: &[],
         chain: CHAIN,
         line: ChainLine::Uart,
         sensors: &SENSORS[1],
@@ -53,6 +56,7 @@ const HASHBOARDS: [Hashboard; 3] = [
     },
     Hashboard {
         name: "NBP1901",
+        also: &[],
         chain: CHAIN,
         line: ChainLine::Uart,
         sensors: &SENSORS[2],
@@ -78,7 +82,8 @@ pub const PRODUCT: Product = Product {
     fans: 4,
     // Supply versions that the vendor's topology file accepts [2].
     supply: SupplyPart::Apw { address: 0x10, curve: ApwCurve::Apw12, kinds: &[0x43, 0x71, 0x74, 0x75, 0x76] },
-    supply_enable: Some(GpioLine::low(65)),
+    // Of the BeagleBone: see there for which level is on [?].
+    supply_enable: Some(GpioLine::high(65)),
     power: Watt(3150.0),
     limits: Limits {
         target: Celsius(70.0),

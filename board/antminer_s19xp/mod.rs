@@ -10,22 +10,23 @@ use std::time::Duration;
 /// 110 chips in 11 domains of 10 [1], address step 2 [2].
 const CHAIN: ChainLayout = ChainLayout { chip: ChipModel::Bm1366, chips: 110, domains: 11, address_interval: 2 };
 
-/// One TMP75 at the inlet, one at the outlet of each board. Boards of the family carry up to four LM75A at 0x48 to 0x4B [2];
-/// which of them a board shows on the shared bus depends on its straps: two addresses a board is our choice [?].
-const fn sensors(inlet: u8, outlet: u8) -> [SensorSpot; 2] {
+/// One LM75 kind at the inlet, one at the outlet of each board, at 0x48 and 0x4C plus the slot: read from a running S19k Pro and said to
+/// hold for the S19 XP (DCENT `platform/amlogic/mod.rs`) [1].
+const fn sensors(slot: u8) -> [SensorSpot; 2] {
     [
-        SensorSpot { part: SensorPart::Tmp75 { address: inlet }, place: SensorPlace::BoardInlet },
-        SensorSpot { part: SensorPart::Tmp75 { address: outlet }, place: SensorPlace::BoardOutlet },
+        SensorSpot { part: SensorPart::Tmp75 { address: 0x48 + slot }, place: SensorPlace::BoardInlet },
+        SensorSpot { part: SensorPart::Tmp75 { address: 0x4c + slot }, place: SensorPlace::BoardOutlet },
     ]
 }
 
-const SENSORS: [[SensorSpot; 2]; 3] = [sensors(0x48, 0x49), sensors(0x4a, 0x4b), sensors(0x4c, 0x4d)];
+const SENSORS: [[SensorSpot; 2]; 3] = [sensors(0), sensors(1), sensors(2)];
 
 /// The lines are those of the BeagleBone control board [?]. Whether a board carries
 /// a controller for its rail is reported both ways [?].
 const HASHBOARDS: [Hashboard; 3] = [
     Hashboard {
-        name: "BHB56902",
+        name: "BHB56801",
+        also: &["BHB56802"],
         chain: CHAIN,
         line: ChainLine::Uart,
         sensors: &SENSORS[0],
@@ -38,7 +39,8 @@ const HASHBOARDS: [Hashboard; 3] = [
         meter: None,
     },
     Hashboard {
-        name: "BHB56902",
+        name: "BHB56801",
+        also: &["BHB56802"],
         chain: CHAIN,
         line: ChainLine::Uart,
         sensors: &SENSORS[1],
@@ -51,7 +53,8 @@ const HASHBOARDS: [Hashboard; 3] = [
         meter: None,
     },
     Hashboard {
-        name: "BHB56902",
+        name: "BHB56801",
+        also: &["BHB56802"],
         chain: CHAIN,
         line: ChainLine::Uart,
         sensors: &SENSORS[2],
@@ -77,7 +80,8 @@ pub const PRODUCT: Product = Product {
     fans: 4,
     // As of the S19 boards [?].
     supply: SupplyPart::Apw { address: 0x10, curve: ApwCurve::Apw12, kinds: &[0x71, 0x74, 0x75, 0x76] },
-    supply_enable: Some(GpioLine::low(65)),
+    // Of the BeagleBone: see there for which level is on [?].
+    supply_enable: Some(GpioLine::high(65)),
     power: Watt(2900.0),
     limits: Limits {
         target: Celsius(70.0),

@@ -25,6 +25,7 @@ const SENSORS: [&[SensorSpot]; 3] = [&[CHIPS, control_board(0x48)], &[CHIPS], &[
 const HASHBOARDS: [Hashboard; 3] = [
     Hashboard {
         name: "BHB68603",
+        also: &[],
         chain: CHAIN,
         line: ChainLine::Uart,
         sensors: SENSORS[0],
@@ -38,6 +39,7 @@ const HASHBOARDS: [Hashboard; 3] = [
     },
     Hashboard {
         name: "BHB68603",
+        also: &[],
         chain: CHAIN,
         line: ChainLine::Uart,
         sensors: SENSORS[1],
@@ -51,6 +53,7 @@ const HASHBOARDS: [Hashboard; 3] = [
     },
     Hashboard {
         name: "BHB68603",
+        also: &[],
         chain: CHAIN,
         line: ChainLine::Uart,
         sensors: SENSORS[2],

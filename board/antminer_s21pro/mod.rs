@@ -10,22 +10,26 @@ use std::time::Duration;
 /// 65 chips in 13 domains of 5, address step 2 [2].
 const CHAIN: ChainLayout = ChainLayout { chip: ChipModel::Bm1370, chips: 65, domains: 13, address_interval: 2 };
 
-/// One TMP75 at the inlet, one at the outlet of each board. The BM1370 has no sensor
-/// that answers [2]; which sensors an air-cooled board has is not published: this is our choice [?].
-const fn sensors(inlet: u8, outlet: u8) -> [SensorSpot; 2] {
+/// One LM75 kind at the inlet, one at the outlet of each board, at 0x48 and 0x4C plus the slot: read from a running S19k Pro and said to
+/// hold for the S21 Pro on the same control board (DCENT `platform/amlogic/mod.rs`) [1]. The BM1370 has no sensor that answers [2].
+const fn sensors(slot: u8) -> [SensorSpot; 2] {
     [
-        SensorSpot { part: SensorPart::Tmp75 { address: inlet }, place: SensorPlace::BoardInlet },
-        SensorSpot { part: SensorPart::Tmp75 { address: outlet }, place: SensorPlace::BoardOutlet },
+        SensorSpot { part: SensorPart::Tmp75 { address: 0x48 + slot }, place: SensorPlace::BoardInlet },
+        SensorSpot { part: SensorPart::Tmp75 { address: 0x4c + slot }, place: SensorPlace::BoardOutlet },
     ]
 }
 
-const SENSORS: [[SensorSpot; 2]; 3] = [sensors(0x48, 0x49), sensors(0x4a, 0x4b), sensors(0x4c, 0x4d)];
+const SENSORS: [[SensorSpot; 2]; 3] = [sensors(0), sensors(1), sensors(2)];
+
+/// The other names of boards with 65 BM1370, by the list of a board jig (DCENT `hashboard_topology`) [1].
+const ALSO: &[&str] = &["A3HB70602", "A3HB70603", "A3HB70605", "A3HB70606", "A3HB70607"];
 
 /// The lines are those of the Amlogic A113D control board [1]. As on the S21 the
 /// rail is the supply itself [?].
 const HASHBOARDS: [Hashboard; 3] = [
     Hashboard {
-        name: "S21 Pro hashboard",
+        name: "A3HB70601",
+        also: ALSO,
         chain: CHAIN,
         line: ChainLine::Uart,
         sensors: &SENSORS[0],
@@ -38,7 +42,8 @@ const HASHBOARDS: [Hashboard; 3] = [
         meter: None,
     },
     Hashboard {
-        name: "S21 Pro hashboard",
+        name: "A3HB70601",
+        also: ALSO,
         chain: CHAIN,
         line: ChainLine::Uart,
         sensors: &SENSORS[1],
@@ -51,7 +56,8 @@ const HASHBOARDS: [Hashboard; 3] = [
         meter: None,
     },
     Hashboard {
-        name: "S21 Pro hashboard",
+        name: "A3HB70601",
+        also: ALSO,
         chain: CHAIN,
         line: ChainLine::Uart,
         sensors: &SENSORS[2],

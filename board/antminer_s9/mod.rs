@@ -18,6 +18,7 @@ const SENSORS: [SensorSpot; 1] = [SensorSpot { part: SensorPart::ThroughChip { c
 const HASHBOARDS: [Hashboard; 3] = [
     Hashboard {
         name: "S9 hashboard",
+        also: &[],
         chain: CHAIN,
         line: ChainLine::Uart,
         sensors: &SENSORS,
@@ -31,6 +32,7 @@ const HASHBOARDS: [Hashboard; 3] = [
     },
     Hashboard {
         name: "S9 hashboard",
+        also: &[],
         chain: CHAIN,
         line: ChainLine::Uart,
         sensors: &SENSORS,
@@ -44,6 +46,7 @@ const HASHBOARDS: [Hashboard; 3] = [
     },
     Hashboard {
         name: "S9 hashboard",
+        also: &[],
         chain: CHAIN,
         line: ChainLine::Uart,
         sensors: &SENSORS,

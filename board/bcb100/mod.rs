@@ -22,6 +22,8 @@ pub const CONTROL_BOARD: ControlBoard = ControlBoard {
         slot("/dev/ttySTM7", pin(b'F', 8), pin(b'E', 10), pin(b'E', 15)),
         slot("/dev/ttySTM8", pin(b'E', 11), pin(b'E', 13), pin(b'G', 14)),
     ],
+    // PWR_CONTROL goes from the processor to the supply's plug with nothing between them [1]. Low is on for the Zynq board's line of that
+    // name, which ends at the same plug: that it is so here is inferred [?].
     supply_enable: Some(GpioLine::low(pin(b'D', 5))),
     // Each output drives two fans through a transistor, which turns it over [1]; 25 kHz is what four-wire fans want [?].
     fan: FanPart::Pwm(PwmFans {

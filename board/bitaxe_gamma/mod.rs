@@ -18,6 +18,7 @@ const SENSORS: [SensorSpot; 2] = [
 
 const HASHBOARDS: [Hashboard; 1] = [Hashboard {
     name: "Bitaxe Gamma 601",
+    also: &[],
     chain: ChainLayout { chip: ChipModel::Bm1370, chips: 1, domains: 1, address_interval: 128 },
     line: ChainLine::Uart,
     sensors: &SENSORS,

@@ -13,6 +13,7 @@ const SENSORS: [SensorSpot; 1] =
 
 const HASHBOARDS: [Hashboard; 1] = [Hashboard {
     name: "Bitaxe Max 102",
+    also: &[],
     chain: ChainLayout { chip: ChipModel::Bm1397, chips: 1, domains: 1, address_interval: 128 },
     line: ChainLine::Uart,
     sensors: &SENSORS,

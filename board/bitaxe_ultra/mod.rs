@@ -15,6 +15,7 @@ const SENSORS: [SensorSpot; 1] = [SensorSpot {
 
 const HASHBOARDS: [Hashboard; 1] = [Hashboard {
     name: "Bitaxe Ultra 205",
+    also: &[],
     chain: ChainLayout { chip: ChipModel::Bm1366, chips: 1, domains: 1, address_interval: 128 },
     line: ChainLine::Uart,
     sensors: &SENSORS,

@@ -17,6 +17,7 @@ const SENSORS: [SensorSpot; 1] = [SensorSpot { part: SensorPart::OnChip, place: 
 const fn hashboard(c: u32) -> Hashboard {
     Hashboard {
         name: "T1 hashboard",
+        also: &[],
         chain: CHAIN,
         line: ChainLine::Spi,
         sensors: &SENSORS,

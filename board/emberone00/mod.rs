@@ -15,6 +15,7 @@ const SENSORS: [SensorSpot; 3] = [
 
 const HASHBOARDS: [Hashboard; 1] = [Hashboard {
     name: "EmberOne00",
+    also: &[],
     chain: ChainLayout { chip: ChipModel::Bm1362, chips: 12, domains: 12, address_interval: 21 },
     line: ChainLine::Uart,
     sensors: &SENSORS,

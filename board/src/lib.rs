@@ -81,7 +81,7 @@ pub fn product(name: &str) -> Option<&'static Product> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use model::{Celsius, Percent, RegulatorPart, SensorPart};
+    use model::{Celsius, Percent, RegulatorPart, SensorPart, SensorPlace};
     use std::collections::BTreeSet;
 
     /// A part with several diodes, or one that is sensor and fan controller, may be named more than once.
@@ -147,6 +147,48 @@ mod tests {
                 assert!(CONTROL_BOARDS.iter().any(|b| b.name == *c), "{}: {c}", p.name);
             }
         }
+    }
+
+    /// A level taken the wrong way round switches the supply on where it should be off: what a product says of the line that it shares
+    /// with its usual control board is what that board says.
+    #[test]
+    fn a_product_drives_its_boards_supply_line_as_the_board_does() {
+        assert_eq!(beaglebone_s19::CONTROL_BOARD.supply_enable, Some(model::GpioLine::high(65)));
+        assert_eq!(amlogic_a113d::CONTROL_BOARD.supply_enable, Some(model::GpioLine::high(437)));
+        for board in [beaglebone_s19::CONTROL_BOARD, amlogic_a113d::CONTROL_BOARD] {
+            let line = board.supply_enable;
+            let number = |l: Option<model::GpioLine>| l.map(|l| l.number);
+            for p in PRODUCTS.iter().filter(|p| number(p.supply_enable) == number(line)) {
+                assert_eq!(p.supply_enable, line, "{} on {}", p.name, board.name);
+            }
+        }
+    }
+
+    /// The slot's straps choose the address: 0x48 and 0x4C for the first one, one more for each of the others.
+    #[test]
+    fn each_board_of_a_bus_has_the_sensors_of_its_slot() {
+        for p in [antminer_s17::PRODUCT, antminer_s19jpro::PRODUCT, antminer_s19pro::PRODUCT, antminer_s19xp::PRODUCT] {
+            for (slot, b) in (0..).zip(p.hashboards).chain((0..).zip(antminer_s21pro::PRODUCT.hashboards)) {
+                let own: Vec<_> = b.sensors.iter().map(|s| (s.part.address(), s.place)).collect();
+                let expected = [(Some(0x48 + slot), SensorPlace::BoardInlet), (Some(0x4c + slot), SensorPlace::BoardOutlet)];
+                assert_eq!(own, expected, "{} slot {slot}", p.name);
+            }
+        }
+    }
+
+    /// One name for two kinds of board would let the wrong one start.
+    #[test]
+    fn no_board_is_called_as_one_with_other_chips() {
+        let names = |p: &Product| -> Vec<(&str, model::ChainLayout)> {
+            let all = p.hashboards.iter();
+            all.flat_map(|b| [b.name].into_iter().chain(b.also.iter().copied()).map(|n| (n, b.chain))).collect()
+        };
+        let all: Vec<_> = PRODUCTS.iter().flat_map(names).collect();
+        for (name, chain) in &all {
+            assert!(all.iter().all(|(n, c)| n != name || c == chain), "{name}");
+        }
+        // The S19k Pro's, with 77 chips.
+        assert!(all.iter().all(|(n, _)| !n.starts_with("BHB569")));
     }
 
     #[test]

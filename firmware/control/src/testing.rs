@@ -32,6 +32,7 @@ pub const LIMITS: Limits = Limits {
 
 const BOARD: Hashboard = Hashboard {
     name: "a board",
+    also: &[],
     chain: ChainLayout { chip: ChipModel::Bm1362, chips: 12, domains: 4, address_interval: 2 },
     sensors: &[
         SensorSpot { part: SensorPart::Tmp75 { address: 0x48 }, place: SensorPlace::BoardInlet },

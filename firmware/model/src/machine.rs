@@ -128,6 +128,8 @@ pub enum ChainLine {
 pub struct Hashboard {
     /// The maker's name for it.
     pub name: &'static str,
+    /// Names of boards that are the same to whoever drives them: as many of the same chips in the same places.
+    pub also: &'static [&'static str],
     /// Its chain.
     pub chain: ChainLayout,
     /// How its chips are reached.

@@ -181,8 +181,10 @@ pub(crate) fn fit(product: &Product) -> BTreeMap<u8, Fitting> {
 /// sealed form of older boards else. As much of it as is known (asic.md A11).
 #[must_use]
 pub fn image_of(board: &str) -> Vec<u8> {
-    if board.starts_with("BHB") {
-        return [b"\x04\x11\x00\x00", board.as_bytes()].concat();
+    for (start, form) in [("BHB", b"\x04\x11\x00\x00"), ("A3HB", b"\x01\x41\x00\x00")] {
+        if board.starts_with(start) {
+            return [form, board.as_bytes()].concat();
+        }
     }
     let mut sealed = vec![0xa5; 256];
     sealed[..2].copy_from_slice(&[0x11, 0x4a]);

@@ -29,7 +29,7 @@ impl Bench {
 
     /// Supply at 13.2 V, rail of chain 0 on, its reset released.
     fn power_on(&mut self) {
-        self.buses.gpio.set(65, false).expect("a line");
+        self.buses.gpio.set(65, true).expect("a line");
         for b in [0x55, 0xaa, 6, 0x83, 152, 0, 0x21, 1] {
             self.write(0x10, &[0x11, b]);
         }
@@ -56,7 +56,7 @@ fn chips_answer_only_with_supply_rail_and_reset() {
     assert_eq!(b.count_chips(), 126);
     lock(&b.world).cut_chain(0, 40);
     assert_eq!(b.count_chips(), 40);
-    b.buses.gpio.set(65, true).expect("a line");
+    b.buses.gpio.set(65, false).expect("a line");
     assert_eq!(b.count_chips(), 0);
     assert_eq!(lock(&b.world).power(), Watt(0.0));
 }

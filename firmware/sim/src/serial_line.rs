@@ -103,7 +103,7 @@ mod tests {
         let shared =
             std::sync::Arc::new(std::sync::Mutex::new(World::new(&board::antminer_s19jpro::PRODUCT, 1, crate::real_time::SCALE)));
         let mut b = crate::buses(&shared);
-        b.gpio.set(65, false).expect("a line");
+        b.gpio.set(65, true).expect("a line");
         b.gpio.set(5, true).expect("a line");
         let enable: [u8; 7] = [0x55, 0xaa, 5, 0x15, 1, 0, 0x1b];
         b.i2c.transfer(0x20, &mut [Message::Write(&enable)]).expect("answers");

@@ -224,7 +224,7 @@ mod tests {
         lock(&world).advance(end);
         watch.look(end, &lock(&world), true);
         assert_eq!(watch.violations, Vec::<String>::new());
-        handles.gpio.set(65, false).expect("a line");
+        handles.gpio.set(65, true).expect("a line");
         let enable = [0x55, 0xaa, 5, 0x15, 1, 0, 0x1b];
         handles.i2c.transfer(0x21, &mut [Message::Write(&enable)]).expect("answers");
         watch.look(end, &lock(&world), true);

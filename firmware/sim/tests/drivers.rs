@@ -64,7 +64,7 @@ impl Bench {
     }
 
     fn power_on(&mut self, volt: Volt) {
-        self.buses.gpio.set(65, false).expect("a line");
+        self.buses.gpio.set(65, true).expect("a line");
         self.supply.order(Order::Identify);
         self.supply.order(Order::SetVoltage(volt));
         self.rail.order(Order::Identify);

@@ -259,14 +259,15 @@ fn an_eeprom_is_read_whole_told_apart_and_never_written() {
     own.contents[255] = 0x5a;
     for (part, identity, fits) in [
         (own, Identity::Named("BHB42601".to_owned()), Match::Fits),
-        (parts::at24c02::At24c02::holding(&[0x05, 0x11]), Identity::Family("BHB56902"), Match::Other),
+        (parts::at24c02::At24c02::holding(&[0x05, 0x11]), Identity::Keyed { format: 5 }, Match::Unsaid),
         (parts::at24c02::At24c02::new(), Identity::Blank, Match::Unsaid),
     ] {
         let mut bus = Bus::new(0x50, part);
         let contents = At24c02::new(0x50).read(&mut bus).expect("answers");
         assert_eq!(contents, bus.part.contents);
         assert_eq!(Identity::of(&contents), identity);
-        assert_eq!(identity.fits(board::antminer_s19jpro::PRODUCT.hashboards[0].name), fits);
+        let here = board::antminer_s19jpro::PRODUCT.hashboards[0];
+        assert_eq!(identity.fits(here.name, here.also), fits);
         assert_eq!(bus.part.written, 0);
     }
 }

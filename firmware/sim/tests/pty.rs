@@ -120,7 +120,7 @@ fn with_supply_rail_and_reset_the_real_driver_counts_126_chips() {
     let (mut i2c, mut gpio) = (served.i2c(), served.gpio());
     let began = Instant::now();
     let now = || Time::ZERO + began.elapsed();
-    gpio.set(65, false).expect("a line");
+    gpio.set(65, true).expect("a line");
     let product = &board::antminer_s19jpro::PRODUCT;
     let mut supply = power::supply(product.supply);
     let mut rail = power::regulator(product.hashboards[0].regulator, &product.limits);

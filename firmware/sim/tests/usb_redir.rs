@@ -145,7 +145,7 @@ fn a_chain_of_a_control_board_is_a_device_of_its_own_and_hears_its_own_rate() {
     let mut bus = hwdrivers::bus::socket::SocketI2c::open(&served.folder.join("bus.sock")).expect("it listens");
     let mut lines = hwdrivers::bus::socket::SocketGpio::open(&served.folder.join("bus.sock")).expect("it listens");
     use hwdrivers::bus::{Gpio, I2c, Message};
-    lines.set(65, false).expect("a line");
+    lines.set(65, true).expect("a line");
     lines.set(5, true).expect("a line");
     bus.transfer(0x20, &mut [Message::Write(&[0x55, 0xaa, 5, 0x15, 1, 0, 0x1b])]).expect("answers");
     let (mut qemu, numbers) = Qemu::connect(&served.folder.join("usb0.sock"));

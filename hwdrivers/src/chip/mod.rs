@@ -94,6 +94,14 @@ pub enum WatchError {
     /// Nothing was answered.
     #[error("read the chips' temperature: no chip answers")]
     Silent,
+    /// Too few answered to say which is the hottest.
+    #[error("read the chips' temperature: {heard} of {there} chips answer")]
+    Few {
+        /// Who answered.
+        heard: u32,
+        /// Who was there at the start.
+        there: u32,
+    },
     /// It answers that it has nothing yet.
     #[error("read the chips' temperature: none is measured")]
     NotMeasured,

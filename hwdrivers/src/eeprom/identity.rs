@@ -2,24 +2,28 @@
 //!
 //! ```text
 //! 11 len …  5A at the end   S17 and S19: len counts itself, the 11 and the payload, which is encrypted (XXTEA) [1]
-//! 04 11 …                   boards BHB42xxx (S19j Pro and its kin) [1]
-//! 05 11 …                   board BHB56902 (S19k Pro) [1]
+//! 04 11 …                   format 4, key 11: seen on BHB42xxx and BHB56801 [1]
+//! 05 11 …                   format 5, key 11: seen on BHB56801, BHB56902 and BHB68xxx [1]
+//! 01 41 …                   format 1, key 41: seen on A3HBxxxxx [1]
 //! ```
 //!
-//! The encrypted payload is left as it is: nothing here needs what is in it. Where a name stands in clear text it is taken, wherever
+//! A format is not a board: BHB56801 was seen in two of them (DCENT `hashboard_topology`), so none is refused for it, and only a name in
+//! clear text says that a board is another. The encrypted payload is left as it is: nothing here needs what is in it. Where a name stands in clear text it is taken, wherever
 //! it stands, for the layout around it is known of one family only. The checksum inside the newer forms is not known, so none is
 //! checked. [1]: one source (asic.md A11). Not here: reading the part, and what follows from a board of another product.
 
 use super::at24c02::SIZE;
 
-/// First byte of the older form; second of the newer ones.
+/// First byte of the older form.
 const KEYED: u8 = 0x11;
+/// How the newer forms begin: their format's version, and that of their key.
+const FORMATS: [(u8, u8); 3] = [(0x04, 0x11), (0x05, 0x11), (0x01, 0x41)];
 /// Last byte of the older form.
 const END: u8 = 0x5a;
 /// Payloads that were seen are 72 and 64 bytes; fewer than two words cannot be encrypted so.
 const LENGTHS: std::ops::RangeInclusive<u8> = 10..=250;
 /// What the maker's board names begin with, and how many digits follow.
-const NAME: &[u8] = b"BHB";
+const NAMES: [&[u8]; 2] = [b"BHB", b"A3HB"];
 const NAME_DIGITS: usize = 5;
 
 /// What a board says that it is.
@@ -27,8 +31,11 @@ const NAME_DIGITS: usize = 5;
 pub enum Identity {
     /// Its name, in clear text.
     Named(String),
-    /// One of a family of boards, whose names begin so.
-    Family(&'static str),
+    /// A board of the S19 or S21 generation, all of whose data are encrypted.
+    Keyed {
+        /// Version of the form.
+        format: u8,
+    },
     /// A board of the S17 or S19 generation, whose encrypted part holds the rest.
     Sealed {
         /// Bytes of the encrypted part.
@@ -48,7 +55,7 @@ pub enum Identity {
 /// Whether a board is the one that a product has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Match {
-    /// It says so, or says nothing against it but its family.
+    /// It says so.
     Fits,
     /// It says that it is another.
     Other,
@@ -68,27 +75,25 @@ impl Identity {
             return Identity::Named(name);
         }
         match (first, second) {
-            (0x04, KEYED) => Identity::Family("BHB42"),
-            (0x05, KEYED) => Identity::Family("BHB56902"),
+            form if FORMATS.contains(&form) => Identity::Keyed { format: first },
             (KEYED, length) if LENGTHS.contains(&length) && contents[SIZE - 1] == END => Identity::Sealed { payload: length - 2 },
             (KEYED, _) => Identity::Damaged,
             _ => Identity::Unknown { preamble: [first, second] },
         }
     }
 
-    /// Compares it with the maker's name of the board that a product has.
+    /// Compares it with the maker's name of the board that a product has, and with those of boards that are the same.
     #[must_use]
-    pub fn fits(&self, board: &str) -> Match {
+    pub fn fits(&self, board: &str, also: &[&str]) -> Match {
         // Names in board data that are not the maker's say nothing about what an EEPROM should hold.
-        if !board.as_bytes().starts_with(NAME) {
+        if !NAMES.iter().any(|n| board.as_bytes().starts_with(n)) {
             return Match::Unsaid;
         }
-        let same = match self {
-            Identity::Named(name) => name == board,
-            Identity::Family(beginning) => board.starts_with(beginning),
-            Identity::Sealed { .. } | Identity::Blank | Identity::Unknown { .. } | Identity::Damaged => return Match::Unsaid,
-        };
-        if same { Match::Fits } else { Match::Other }
+        match self {
+            Identity::Named(name) if name == board || also.contains(&name.as_str()) => Match::Fits,
+            Identity::Named(_) => Match::Other,
+            _ => Match::Unsaid,
+        }
     }
 }
 
@@ -96,7 +101,7 @@ impl std::fmt::Display for Identity {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Identity::Named(name) => write!(f, "{name}"),
-            Identity::Family(beginning) => write!(f, "a board whose name begins with {beginning}"),
+            Identity::Keyed { format } => write!(f, "an S19 or S21 board, its data encrypted in format {format}"),
             Identity::Sealed { payload } => write!(f, "an S17 or S19 board, {payload} bytes of its data encrypted"),
             Identity::Blank => write!(f, "an erased EEPROM"),
             Identity::Unknown { preamble: [a, b] } => write!(f, "an EEPROM of unknown form (it begins with {a:02x} {b:02x})"),
@@ -106,9 +111,10 @@ impl std::fmt::Display for Identity {
 }
 
 fn clear_name(contents: &[u8]) -> Option<String> {
-    let named = contents
-        .windows(NAME.len() + NAME_DIGITS)
-        .find(|w| w.starts_with(NAME) && w[NAME.len()..].iter().all(u8::is_ascii_digit))?;
+    let named = NAMES.iter().find_map(|n| {
+        let mut places = contents.windows(n.len() + NAME_DIGITS);
+        places.find(|w| w.starts_with(n) && w[n.len()..].iter().all(u8::is_ascii_digit))
+    })?;
     Some(String::from_utf8_lossy(named).into_owned())
 }
 
@@ -131,8 +137,10 @@ mod tests {
         assert_eq!(sealed(0x03), Identity::Damaged);
         assert_eq!(sealed(0xff), Identity::Damaged);
         assert_eq!(Identity::of(&contents(&[0x11, 0x4a], 0x00)), Identity::Damaged);
-        assert_eq!(Identity::of(&contents(&[0x04, 0x11], 0xff)), Identity::Family("BHB42"));
-        assert_eq!(Identity::of(&contents(&[0x05, 0x11], 0xff)), Identity::Family("BHB56902"));
+        for (start, format) in [([0x04, 0x11], 4), ([0x05, 0x11], 5), ([0x01, 0x41], 1)] {
+            assert_eq!(Identity::of(&contents(&start, 0xff)), Identity::Keyed { format });
+        }
+        assert_eq!(Identity::of(&contents(&[0x05, 0x41], 0xff)), Identity::Unknown { preamble: [0x05, 0x41] });
         assert_eq!(Identity::of(&[0xff; SIZE]), Identity::Blank);
         assert_eq!(Identity::of(&[0x00; SIZE]), Identity::Blank);
         assert_eq!(Identity::of(&contents(&[0x7e, 0xff], 0xdb)), Identity::Unknown { preamble: [0x7e, 0xff] });
@@ -144,7 +152,9 @@ mod tests {
         assert_eq!(named, Identity::Named("BHB42601".to_owned()));
         let at_the_end: [u8; SIZE] = std::array::from_fn(|i| if i < 248 { 1 } else { b"BHB68603"[i - 248] });
         assert_eq!(Identity::of(&at_the_end), Identity::Named("BHB68603".to_owned()));
-        assert_eq!(Identity::of(&contents(b"\x04\x11BHB42x01", 0xff)), Identity::Family("BHB42"), "no such name");
+        let newest = Identity::of(&contents(b"\x01\x41\x00A3HB70601\x00", 0xff));
+        assert_eq!(newest, Identity::Named("A3HB70601".to_owned()));
+        assert_eq!(Identity::of(&contents(b"\x04\x11BHB42x01", 0xff)), Identity::Keyed { format: 4 }, "no such name");
     }
 
     #[test]
@@ -152,16 +162,21 @@ mod tests {
         let named = Identity::Named("BHB42601".to_owned());
         for (identity, board, fits) in [
             (&named, "BHB42601", Match::Fits),
+            (&named, "BHB42603", Match::Fits),
             (&named, "BHB56902", Match::Other),
-            (&Identity::Family("BHB42"), "BHB42831", Match::Fits),
-            (&Identity::Family("BHB42"), "BHB68603", Match::Other),
+            (&named, "A3HB70601", Match::Other),
+            // A format is that of many boards.
+            (&Identity::Keyed { format: 4 }, "BHB56801", Match::Unsaid),
+            (&Identity::Keyed { format: 5 }, "BHB42601", Match::Unsaid),
+            (&Identity::Keyed { format: 1 }, "A3HB70601", Match::Unsaid),
             (&Identity::Sealed { payload: 72 }, "BHB42601", Match::Unsaid),
             (&Identity::Blank, "BHB42601", Match::Unsaid),
             (&Identity::Damaged, "BHB42601", Match::Unsaid),
             (&Identity::Unknown { preamble: [1, 2] }, "BHB42601", Match::Unsaid),
             (&named, "S17 hashboard", Match::Unsaid),
         ] {
-            assert_eq!(identity.fits(board), fits, "{identity} as {board}");
+            let also: &[&str] = if board == "BHB42603" { &["BHB42621", "BHB42601"] } else { &[] };
+            assert_eq!(identity.fits(board, also), fits, "{identity} as {board}");
         }
     }
 

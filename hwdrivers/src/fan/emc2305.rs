@@ -1,5 +1,6 @@
 //! Microchip EMC2305, five fans with tach; the EMC2301 to 2303 are the same with fewer. Duty is driven directly: its own speed
-//! control stays off, for the curve is decided elsewhere.
+//! control is switched off with every duty, for whoever ran before may have left it on, and it takes the same register for where it
+//! starts from. The curve is decided elsewhere.
 
 use super::{FanError, Fans, rpm_of_13_bits, share};
 use crate::bus::{BusError, I2c, Message};
@@ -12,6 +13,8 @@ const FAN_BASE: u8 = 0x30;
 const FAN_STRIDE: u8 = 0x10;
 const DUTY: u8 = 0x00;
 const CONFIG: u8 = 0x02;
+/// As after reset: no speed control of its own, tach range 2×, two poles.
+const DIRECT: u8 = 0x2b;
 const TACH_HIGH: u8 = 0x0e;
 const TACH_LOW: u8 = 0x0f;
 const PRODUCT: u8 = 0xfd;
@@ -35,7 +38,9 @@ impl Emc2305 {
 impl Fans for Emc2305 {
     fn set_duty(&mut self, bus: &mut dyn I2c, fan: FanId, duty: Percent) -> Result<(), FanError> {
         let value = (share(duty) * 255.0).round() as u8;
-        Ok(bus.transfer(self.address, &mut [Message::Write(&[base(fan)? + DUTY, value])])?)
+        let base = base(fan)?;
+        bus.transfer(self.address, &mut [Message::Write(&[base + CONFIG, DIRECT])])?;
+        Ok(bus.transfer(self.address, &mut [Message::Write(&[base + DUTY, value])])?)
     }
 
     fn rpm(&mut self, bus: &mut dyn I2c, fan: FanId) -> Result<Option<Rpm>, FanError> {
@@ -77,7 +82,7 @@ mod tests {
         ] {
             let mut bus = Recorder::answering(&[]);
             part().set_duty(&mut bus, FanId(fan), Percent(percent)).expect("answers");
-            assert_eq!(bus.written, [(0x2d, wire.to_vec())]);
+            assert_eq!(bus.written, [(0x2d, vec![wire[0] + 2, 0x2b]), (0x2d, wire.to_vec())]);
         }
     }
 

@@ -1,5 +1,5 @@
 //! Microchip EMC2305: five fan drivers with tach. Fan n has its drive setting at 0x30 + 16·n, its first configuration two above
-//! (tach range in bits 6-5) and its tach reading 14 above, 13 bits from the top. Reads run on through the registers.
+//! (its own speed control in bit 7, tach range in bits 6-5) and its tach reading 14 above, 13 bits from the top. Reads run on through the registers.
 
 use super::Target;
 use model::{Percent, Rpm, Time};
@@ -11,6 +11,10 @@ const STEP: u8 = 0x10;
 const CONFIGURATION: u8 = 0x02;
 const TACH_HIGH: u8 = 0x0e;
 const TACH_LOW: u8 = 0x0f;
+/// Of the configuration: speeds are held by the part.
+const OWN_CONTROL: u8 = 0x80;
+/// What that drives a fan with whose target nobody set.
+const CREEP: Percent = Percent(10.0);
 /// Turns a minute × count at range 1: 60 s × 32.768 kHz × (5 edges − 1) / 2 poles.
 const TACH_FACTOR: f64 = 3_932_160.0;
 
@@ -36,9 +40,13 @@ impl Default for Emc2305 {
 }
 
 impl Emc2305 {
-    /// The duty that fan `fan` (0 to 4) is driven with.
+    /// The duty that fan `fan` (0 to 4) is driven with: what it was told, but for one that its own speed control has in hand, which
+    /// lets it creep to no target.
     #[must_use]
     pub fn duty(&self, fan: usize) -> Percent {
+        if self.registers[usize::from(DRIVE + CONFIGURATION) + fan * usize::from(STEP)] & OWN_CONTROL != 0 {
+            return CREEP;
+        }
         Percent(f64::from(self.registers[usize::from(DRIVE) + fan * usize::from(STEP)]) / 2.55)
     }
 

@@ -133,16 +133,16 @@ mod tests {
     #[test]
     fn a_level_is_taken_with_the_direction_and_held_until_the_line_floats() {
         let (world, mut c) = chip();
-        let supply_off = || lock(&world).line(65);
-        assert_eq!((c.ask(GET_DIRECTION, 65, 0), c.ask(GET_VALUE, 65, 0)), (vec![0, IN], vec![0, 1]), "pulled up");
-        assert_eq!(c.ask(SET_VALUE, 65, 0), [0, 0]);
+        let supply_off = || !lock(&world).line(65);
+        assert_eq!((c.ask(GET_DIRECTION, 65, 0), c.ask(GET_VALUE, 65, 0)), (vec![0, IN], vec![0, 0]), "pulled down");
+        assert_eq!(c.ask(SET_VALUE, 65, 1), [0, 0]);
         assert!(supply_off(), "not an output yet");
         assert_eq!(c.ask(SET_DIRECTION, 65, OUT.into()), [0, 0]);
         assert!(!supply_off());
-        assert_eq!((c.ask(GET_DIRECTION, 65, 0), c.ask(GET_VALUE, 65, 0)), (vec![0, OUT], vec![0, 0]));
-        assert_eq!(c.ask(SET_VALUE, 65, 1), [0, 0]);
+        assert_eq!((c.ask(GET_DIRECTION, 65, 0), c.ask(GET_VALUE, 65, 0)), (vec![0, OUT], vec![0, 1]));
+        assert_eq!(c.ask(SET_VALUE, 65, 0), [0, 0]);
         assert!(supply_off());
-        c.ask(SET_VALUE, 65, 0);
+        c.ask(SET_VALUE, 65, 1);
         assert_eq!(c.ask(SET_DIRECTION, 65, NONE.into()), [0, 0]);
         assert!(!supply_off(), "given back, not let go of");
         c.ask(SET_DIRECTION, 65, IN.into());
@@ -189,7 +189,7 @@ mod tests {
             let answers = c.answer(&[Request { room, ..whole.clone() }]);
             assert_eq!(answers, [Answer { skip: 0, bytes: vec![FAILED; room] }]);
         }
-        assert!(lock(&world).line(65));
+        assert!(!lock(&world).line(65));
         assert_eq!(c.ask(GET_DIRECTION, 65, 0), [0, IN]);
     }
 

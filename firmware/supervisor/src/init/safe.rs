@@ -266,10 +266,11 @@ mod tests {
     fn supply_off_before_resets_held_and_every_fan_full() {
         let mut bench = Bench::default();
         assert!(hold_lines(PRODUCT, &mut bench).is_empty());
-        assert_eq!(bench.lines, [(65, true), (5, false), (4, false), (27, false)]);
+        assert_eq!(bench.lines, [(65, false), (5, false), (4, false), (27, false)]);
         assert!(set_fans(PRODUCT, Percent(100.0), &mut bench, &mut NoPwm).is_empty());
-        let full = |register| (0x2d, vec![register, 255]);
-        assert_eq!(bench.written, [full(0x30), full(0x40), full(0x50), full(0x60)]);
+        // The controller's own speed control is switched off before each.
+        let full = |register| [(0x2d, vec![register + 2, 0x2b]), (0x2d, vec![register, 255])];
+        assert_eq!(bench.written, [full(0x30), full(0x40), full(0x50), full(0x60)].concat());
     }
 
     #[test]

@@ -1,10 +1,12 @@
 //! BM1366, of the Antminer S19 XP and S19k Pro and the Bitaxe Ultra. The start is that of the published Bitaxe driver, which took
-//! it from a capture of an S19 XP; the line rate comes where that capture has it.
+//! it from a capture of an S19 XP; the line rate comes where that capture has it, and before it what the capture has of a whole chain's
+//! domains (bm13xx-rs `bm1366`: 22 relays at the ends of 11 domains, and 130 ms behind them).
 
 use super::frame::{Framing, ReplySize};
 use super::pll::{PllForm, PllLimits};
 use super::{Chip, Do, JobKind, Jobs, Place, Rate, Sweep, WAITS, Watch, register as r};
 use model::{Baud, Megahertz};
+use std::time::Duration;
 
 /// Line rates of the family's later chips: a single one on a microcontroller's line takes the 1.0417 Mbaud that boards of the
 /// kind are built for, a chain 3.125 Mbaud.
@@ -12,6 +14,9 @@ pub(super) const RATES: &[Rate] = &[
     Rate { from_chips: 0, host: Baud(1_000_000), writes: &[(r::UART_BAUD, 0x1130_0200)] },
     Rate { from_chips: 13, host: Baud(3_000_000), writes: &[(r::UART_BAUD, 0x1130_0000)] },
 ];
+
+/// Behind a chain's relays, as captured.
+const RELAYS_SETTLE: Duration = Duration::from_millis(130);
 
 /// Hash and error counters, as the Bitaxe driver reads them.
 pub(super) const COUNTERS: &[u8] = &[r::HASHES, r::NONCE_ERRORS, 0x88, 0x89, 0x8a, 0x8b];
@@ -57,7 +62,10 @@ pub const BM1366: Chip = Chip {
         Do::All(r::ANALOG_MUX, 3),
         Do::All(r::IO_DRIVER, 0x0211_1111),
         Do::First(r::UART_RELAY, 0x007c_0003),
+        // Of a single chip or a few that is all; a chain of domains is told more.
         Do::Settle(WAITS.milestone),
+        Do::Domains { pads: false },
+        Do::Settle(RELAYS_SETTLE),
         Do::Fast,
         Do::Each(&[
             (r::SOFT_RESET, 0x0007_01f0),

@@ -54,7 +54,7 @@ pub const BM1368: Chip = Chip {
         Do::All(r::IO_DRIVER, 0x0211_1111),
         Do::Addresses,
         Do::Settle(WAITS.milestone),
-        Do::Domains,
+        Do::Domains { pads: true },
         Do::Fast,
         Do::Each(&[
             (r::SOFT_RESET, 0x0007_01f0),

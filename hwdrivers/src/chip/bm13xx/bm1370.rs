@@ -49,7 +49,7 @@ pub const BM1370: Chip = Chip {
         Do::All(r::CORE_CONTROL, 0x8000_800c),
         Do::Ticket,
         Do::All(r::IO_DRIVER, 0x0001_1111),
-        Do::Domains,
+        Do::Domains { pads: true },
         Do::Settle(WAITS.milestone),
         Do::Fast,
         Do::Each(&[

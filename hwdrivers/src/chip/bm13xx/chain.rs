@@ -27,7 +27,7 @@ use super::{Chip, JobKind, TICKET_BITS, register};
 use crate::bus::{BusError, Uart};
 use crate::chip::{ChainDriver, ChainEvent, ChainTrouble, ChipReading, Counters, Scale};
 use model::{Baud, ChainLayout, Megahertz, Time, Work};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 use watch::Watcher;
 use work::{Roller, Slot};
@@ -58,12 +58,16 @@ enum Phase {
 enum Step {
     Send(Command, Duration),
     Job(Vec<u8>, Duration),
-    Clock(Megahertz, Command),
+    Clock(Megahertz, Command, Duration),
+    Own(u8, Megahertz, Command, Duration),
     Baud(Baud),
     Count,
     Counted,
     Tell(Phase, ChainEvent),
 }
+
+/// Clocks of chips, by position, that are not the common one.
+type Own = BTreeMap<u8, Megahertz>;
 
 /// Who answered the question who is there.
 #[derive(Clone, Copy, Debug, Default)]
@@ -87,6 +91,7 @@ pub struct Chain<U: Uart> {
     decoder: Decoder,
     counting: Option<Count>,
     clock: Megahertz,
+    own: Own,
     /// The fastest chip's clock: it bounds the sweep of all.
     fastest: Megahertz,
     target: Option<Megahertz>,
@@ -120,6 +125,7 @@ impl<U: Uart> Chain<U> {
             decoder: Decoder::new(chip.replies),
             counting: None,
             clock: chip.first_clock,
+            own: Own::new(),
             fastest: chip.first_clock,
             target: None,
             mask: FULL_MASK,
@@ -193,11 +199,21 @@ impl<U: Uart> Chain<U> {
                 self.uart.write(&frame)?;
                 return Ok(wait);
             }
-            Step::Clock(clock, command) => {
+            Step::Clock(clock, command, wait) => {
                 self.write(command)?;
                 self.pace(clock);
                 self.clock = clock;
-                return Ok(self.chip.waits.ramp);
+                self.own.clear();
+                return Ok(wait);
+            }
+            Step::Own(chip, clock, command, wait) => {
+                self.write(command)?;
+                if clock == self.clock {
+                    self.own.remove(&chip);
+                } else {
+                    self.own.insert(chip, clock);
+                }
+                return Ok(wait);
             }
             Step::Baud(baud) => self.uart.set_baud(baud)?,
             Step::Count => self.counting = Some(Count::default()),
@@ -222,6 +238,7 @@ impl<U: Uart> Chain<U> {
             (0, None) if self.decoder.misfits() > 0 => self.tell_size(),
             _ => self.tell(ChainEvent::Counted { chips }),
         }
+        self.watcher.counted(chips);
         if chips == 0 {
             self.forget();
             self.phase = Phase::Off;
@@ -297,6 +314,7 @@ impl<U: Uart> ChainDriver for Chain<U> {
         self.forget();
         (self.phase, self.due, self.read_at) = (Phase::Starting, now, now);
         (self.clock, self.fastest) = (self.chip.first_clock, self.chip.first_clock);
+        self.own.clear();
         (self.mask, self.misfits_told) = (FULL_MASK, false);
         // Long replies from the first write on, which switches them on before anything is asked.
         self.decoder.restart(self.chip.replies);
@@ -337,7 +355,10 @@ impl<U: Uart> ChainDriver for Chain<U> {
         }
         // The next order for all is new, even where it names the clock of before.
         self.target = None;
-        self.send_pll(Some(self.at.address(chip)), pll);
+        self.send_own(chip, clock, pll);
+        if let Some(Step::Own(.., wait)) = self.script.back_mut() {
+            *wait = self.chip.waits.write;
+        }
     }
 
     fn submit(&mut self, work: &Work) -> Result<(), BusError> {

@@ -292,6 +292,63 @@ fn one_chips_clock_is_its_own_until_all_are_set() {
     chain.uart.sent.clear();
     chain.set_clock(Megahertz(62.5));
     run(&mut chain, now, None);
-    assert_eq!(chain.uart.sent[0], all(0x08, common), "all come back, though the common clock was the same before");
+    assert_eq!(
+        chain.uart.sent[..3],
+        [all(0x08, common), one(22, slow), one(22, common)],
+        "all come back, though the common clock was the same before; the slower one a step at a time"
+    );
     assert_eq!(chain.uart.sent.last(), Some(&all(0x10, chain.chip.sweep_ticks(Megahertz(62.5), &chain.at).expect("bounded"))));
+}
+
+/// What was written of clocks: the chip's address, where it is one's, and MHz.
+fn clocks(chain: &Chain<Line>) -> Vec<(Option<u8>, f64)> {
+    let of = |f: &Vec<u8>| {
+        let one = f[2] & 0x10 == 0;
+        let word = u32::from_be_bytes([f[6], f[7], f[8], f[9]]);
+        let mhz = (0..2400)
+            .map(|k| 50.0 + f64::from(k) * 0.25)
+            .find(|mhz| Pll::solve(Megahertz(*mhz), &chain.chip.pll).is_some_and(|p| p.to_register(chain.chip.pll.form) == word));
+        (one.then_some(f[4]), mhz.expect("a clock"))
+    };
+    chain.uart.sent.iter().filter(|f| f[5] == 0x08).map(of).collect()
+}
+
+#[test]
+fn slower_chips_alone_come_back_too() {
+    let (mut chain, now) = hashing(75.0);
+    chain.set_chip_clock(11, Megahertz(56.25));
+    let (_, now) = run(&mut chain, now, None);
+    chain.uart.sent.clear();
+    chain.set_clock(Megahertz(75.0));
+    let (_, now) = run(&mut chain, now, None);
+    assert_eq!(clocks(&chain), [(Some(22), 62.5), (Some(22), 68.75), (Some(22), 75.0)]);
+    // And once they are back, there is nothing to come back from.
+    chain.uart.sent.clear();
+    chain.set_chip_clock(11, Megahertz(75.0));
+    let (_, now) = run(&mut chain, now, None);
+    chain.uart.sent.clear();
+    chain.set_clock(Megahertz(75.0));
+    run(&mut chain, now, None);
+    assert_eq!(clocks(&chain), []);
+}
+
+#[test]
+fn a_ramp_does_not_lift_a_chip_that_is_slower() {
+    let (mut chain, now) = hashing(81.25);
+    chain.set_chip_clock(11, Megahertz(68.75));
+    let (_, now) = run(&mut chain, now, None);
+    chain.uart.sent.clear();
+    chain.set_clock(Megahertz(62.5));
+    let began = now;
+    let (_, now) = run(&mut chain, now, None);
+    assert_eq!(clocks(&chain), [(None, 75.0), (Some(22), 68.75), (None, 68.75), (None, 62.5)]);
+    // As long as a ramp of three steps always takes: a slower chip costs no time.
+    assert!(now.since(began) < Duration::from_millis(400), "{:?}", now.since(began));
+    chain.set_chip_clock(11, Megahertz(56.25));
+    let (_, now) = run(&mut chain, now, None);
+    chain.uart.sent.clear();
+    chain.set_clock(Megahertz(68.75));
+    run(&mut chain, now, None);
+    let up = [(None, 68.75), (Some(22), 56.25), (Some(22), 62.5), (Some(22), 68.75)];
+    assert_eq!(clocks(&chain), up, "it rises behind the others, by the same steps");
 }

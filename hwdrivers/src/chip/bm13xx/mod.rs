@@ -153,8 +153,12 @@ pub enum Do {
     Addresses,
     /// Set the ticket.
     Ticket,
-    /// Help the signals across the gaps between voltage domains.
-    Domains,
+    /// Help the signals across the gaps between voltage domains: the last chip of each drives its clock at full strength, the first and
+    /// the last relay the line; between the two, where it is said, the register of the ring oscillators' pads is written.
+    Domains {
+        /// Whether it is.
+        pads: bool,
+    },
     /// Change to the line rate at work.
     Fast,
     /// These writes to each chip in turn.

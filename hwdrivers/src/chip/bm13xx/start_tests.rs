@@ -126,6 +126,39 @@ fn an_s21_pro_gets_its_domains_and_each_chip_its_slice() {
     assert_eq!(got.len(), first + 67);
 }
 
+/// A capture of an S19 XP (bm13xx-rs `bm1366`) goes from the last domain to the first; what it says to whom is the same.
+#[test]
+fn an_s19_xp_gets_the_domains_of_its_capture() {
+    let mut c = chain(ChipModel::Bm1366, 110, 11, 2);
+    let got = sent(&mut c, 62.5);
+    let of = |register: &str| -> std::collections::BTreeSet<&String> {
+        got.iter().filter(|f| f.starts_with("4109") && f[6..8] == *register).collect()
+    };
+    let last = "DA C6 B2 9E 8A 76 62 4E 3A 26 12".split(' ');
+    let drivers: Vec<String> = last.map(|chip| format!("4109{chip}580211F111")).collect();
+    assert_eq!(of("58"), drivers.iter().collect());
+    let relays = "C8 DA 18,B4 C6 22,A0 B2 2C,8C 9E 36,78 8A 40,64 76 4A,50 62 54,3C 4E 5E,28 3A 68,14 26 72,00 12 7C";
+    let both = |domain: &str| {
+        let words: Vec<&str> = domain.split(' ').collect();
+        [words[0], words[1]].map(|chip| format!("4109{chip}2C00{}0003", words[2]))
+    };
+    let relays: Vec<String> = relays.split(',').flat_map(both).collect();
+    assert_eq!(of("2C"), relays.iter().collect());
+    assert!(!got.iter().any(|f| f == "51090068 5AA55AA5".replace(' ', "").as_str()), "its capture has none");
+    let fast = got.iter().position(|f| f.starts_with("51090028")).expect("a faster line");
+    assert_eq!(got[fast - 1][..8], *"4109DA2C", "before the line's rate");
+}
+
+#[test]
+fn the_end_of_a_domain_keeps_what_all_its_outputs_were_told() {
+    for (model, chips, domains, word) in [(ChipModel::Bm1368, 108, 12, "0211F111"), (ChipModel::Bm1370, 65, 13, "0001F111")] {
+        let mut c = chain(model, chips, domains, 2);
+        let got = sent(&mut c, 62.5);
+        let ends: Vec<&String> = got.iter().filter(|f| f.starts_with("4109") && f[6..8] == *"58").collect();
+        assert!(ends.len() == usize::from(domains) && ends.iter().all(|f| f[8..] == *word), "{model:?}: {ends:?}");
+    }
+}
+
 #[test]
 fn chains_of_few_domains_are_not_helped_across_their_gaps() {
     for (domains, relays) in [(9, 0), (12, 24)] {

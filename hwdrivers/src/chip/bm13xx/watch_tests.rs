@@ -89,6 +89,22 @@ fn silent_cold_and_absurd_thermometers_are_told_as_such() {
 }
 
 #[test]
+fn chips_that_fall_silent_are_forgotten_and_too_few_tell_no_temperature() {
+    let (mut chain, mut now) = hashing();
+    let answer =
+        |from: u8| move |chip: u8, register: u8| (chip >= from && register == 0xb4).then(|| code(80.0 - f64::from(chip)));
+    pass(&mut chain, &mut now, 6, answer(0));
+    // One of three: what it told last does not stand any more, and the others speak for it.
+    let told = temperatures(&pass(&mut chain, &mut now, 8, answer(2)));
+    assert!(told.last().is_some_and(|t| t.is_ok_and(|t| (t - 78.0).abs() < 0.1)), "{told:?}");
+    assert_eq!(chain.readings()[0], ChipReading::default());
+    assert!(chain.readings()[1..].iter().all(|r| r.celsius.is_some()));
+    // Two of three: the coolest one's word is not the chain's.
+    let told = temperatures(&pass(&mut chain, &mut now, 8, answer(4)));
+    assert_eq!(told.last(), Some(&Err(WatchError::Few { heard: 1, there: 3 })), "{told:?}");
+}
+
+#[test]
 fn factory_codes_read_as_the_factory_read_them() {
     // Ends of a factory log's 5,400 chip temperatures: each is a whole code.
     for (celsius, code) in [(44.5, 2008), (80.9, 2220)] {

@@ -6,17 +6,18 @@ use super::super::job::{Tail, VERSION_SHIFT, job_frame, midstate_frame};
 use super::super::pll::Pll;
 use super::super::ticket::ticket_mask;
 use super::super::{Do, JobKind, RAMP_STEP, TICKET_BITS, register};
-use super::{Chain, ChainEvent, Phase, Step};
+use super::{Chain, ChainEvent, Own, Phase, Step};
 use crate::bus::Uart;
 use model::{Header, Megahertz};
 use std::time::Duration;
 
 /// Version rolling on, automatic, one midstate at a time.
 const ROLLING_ON: u32 = 0x9000_0000;
-/// Chains of so many domains or fewer need no help across their gaps, says the factory's own tool.
+/// Chains of so many domains or fewer are not helped across their gaps. No source names a number: the captures and the factory's log
+/// that show help are of 11, 12 and 13 domains, and boards of one chip to a few, which have none, show none. This lies between \[?\].
 const DOMAINS_UNHELPED: u8 = 9;
 /// Clock output of a domain's last chip at full strength, all else as for every chip.
-const DOMAIN_DRIVER: u32 = 0x0001_f111;
+const CLOCK_DRIVER: u32 = 0x0000_f000;
 /// A word that guards the register of the ring oscillators' pads.
 const RING_GUARD: u32 = 0x5aa5_5aa5;
 /// A relay waits for the chips behind it, one each, and this. A capture of 13 domains of 5 chips shows 0x4F to 0x13.
@@ -54,13 +55,14 @@ impl<U: Uart> Chain<U> {
                     let register = self.chip.ticket_register;
                     self.send(Command::WriteAll { register, value: ticket_mask(TICKET_BITS) }, w.write);
                 }
-                Do::Domains => self.send_domains(),
+                Do::Domains { pads } => self.send_domains(pads),
                 Do::Fast => self.send_fast(),
                 Do::Each(writes) => self.send_each(writes),
                 Do::Settle(wait) => self.pause(wait),
                 Do::FirstClock => {
                     if let Some(pll) = Pll::solve(self.chip.first_clock, &self.chip.pll) {
                         self.send_clock(self.chip.first_clock, pll);
+                        self.settle_clock();
                     }
                 }
                 Do::Ramp => last = self.ramp(target),
@@ -73,14 +75,17 @@ impl<U: Uart> Chain<U> {
 
     /// Scripts the steps to `target` and returns the clock they end at. A step of chips that hash also carries their sweep, at
     /// each moment the shorter of the two: a sweep too long would run into the neighbour's nonces.
+    ///
+    /// Chips with clocks of their own: faster ones come back to the common one first. Slower ones stay where they are until the common
+    /// clock comes down to them, for each step is told to all and would lift them to it at once; where the ramp ends above them, they
+    /// rise behind it as all chips do.
     pub(super) fn ramp(&mut self, target: Megahertz) -> Megahertz {
         let hashing = self.phase == Phase::Hashing;
-        let mut at = self.clock;
-        if hashing && self.fastest > at {
-            // Chips with clocks of their own come back to the common one first.
-            if let Some(pll) = Pll::solve(at, &self.chip.pll) {
-                self.send_clock(at, pll);
-            }
+        let (mut at, mut own) = (self.clock, self.own.clone());
+        if own.values().any(|clock| *clock > at)
+            && let Some(pll) = Pll::solve(at, &self.chip.pll)
+        {
+            self.send_common(at, pll, &mut own);
         }
         // The grid's count bounds the loop: no chip of the family reaches 2,000 MHz.
         for _ in 0..320 {
@@ -93,14 +98,61 @@ impl<U: Uart> Chain<U> {
             if hashing && gap > 0.0 {
                 self.send_sweep(next);
             }
-            self.send_clock(next, pll);
+            self.send_common(next, pll, &mut own);
             if hashing && gap < 0.0 {
                 self.send_sweep(next);
             }
             self.script.push_back(Step::Tell(self.phase, ChainEvent::Clock(next)));
             at = next;
         }
+        self.lift(at, own);
         at
+    }
+
+    /// All chips' dividers, and right behind them again those of chips that are slower.
+    fn send_common(&mut self, clock: Megahertz, pll: Pll, own: &mut Own) {
+        own.retain(|_, slower| *slower < clock);
+        self.send_clock(clock, pll);
+        for (chip, slower) in own {
+            if let Some(pll) = Pll::solve(*slower, &self.chip.pll) {
+                self.send_own(*chip, *slower, pll);
+            }
+        }
+        self.settle_clock();
+    }
+
+    /// Lets slower chips rise to the common clock, a ramp's step at a time.
+    fn lift(&mut self, clock: Megahertz, mut own: Own) {
+        // The grid's count bounds this one too.
+        for _ in 0..320 {
+            own.retain(|_, slower| *slower < clock);
+            if own.is_empty() {
+                break;
+            }
+            for (chip, slower) in &mut own {
+                *slower = if clock - *slower <= RAMP_STEP { clock } else { *slower + RAMP_STEP };
+                if let Some(pll) = Pll::solve(*slower, &self.chip.pll) {
+                    self.send_own(*chip, *slower, pll);
+                }
+            }
+            self.settle_clock();
+        }
+    }
+
+    /// One chip's dividers, as its own.
+    pub(super) fn send_own(&mut self, chip: u8, clock: Megahertz, pll: Pll) {
+        self.send_pll(Some(self.at.address(chip)), pll);
+        if let Some(Step::Send(command, _)) = self.script.pop_back() {
+            // Where the next follows at once, the common clock that was told to all lasts no longer than a frame.
+            self.script.push_back(Step::Own(chip, clock, command, Duration::ZERO));
+        }
+    }
+
+    /// A ramp's wait behind the dividers that were sent last.
+    fn settle_clock(&mut self) {
+        if let Some(Step::Clock(.., wait) | Step::Own(.., wait)) = self.script.back_mut() {
+            *wait = self.chip.waits.ramp;
+        }
     }
 
     pub(super) fn send_sweep(&mut self, clock: Megahertz) {
@@ -133,7 +185,7 @@ impl<U: Uart> Chain<U> {
     fn send_clock(&mut self, clock: Megahertz, pll: Pll) {
         self.send_pll(None, pll);
         if let Some(Step::Send(command, _)) = self.script.pop_back() {
-            self.script.push_back(Step::Clock(clock, command));
+            self.script.push_back(Step::Clock(clock, command, Duration::ZERO));
         }
     }
 
@@ -157,17 +209,27 @@ impl<U: Uart> Chain<U> {
         self.script.push_back(Step::Baud(rate.host));
     }
 
-    fn send_domains(&mut self) {
+    /// What every chip's outputs are told in the start.
+    fn drivers(&self) -> Option<u32> {
+        self.chip.start.iter().find_map(|step| match step {
+            Do::All(register::IO_DRIVER, value) => Some(*value),
+            _ => None,
+        })
+    }
+
+    fn send_domains(&mut self, pads: bool) {
         let (chips, domains, wait) = (self.layout.chips, self.layout.domains, self.chip.waits.write);
         if domains <= DOMAINS_UNHELPED {
             return;
         }
         let size = chips / domains;
-        for domain in 0..domains {
+        for (domain, own) in (0..domains).zip(std::iter::repeat(self.drivers()).flatten()) {
             let chip = self.at.address(domain * size + size - 1);
-            self.send(Command::Write { chip, register: register::IO_DRIVER, value: DOMAIN_DRIVER }, wait);
+            self.send(Command::Write { chip, register: register::IO_DRIVER, value: own | CLOCK_DRIVER }, wait);
         }
-        self.send(Command::WriteAll { register: register::RING_OSCILLATOR, value: RING_GUARD }, wait);
+        if pads {
+            self.send(Command::WriteAll { register: register::RING_OSCILLATOR, value: RING_GUARD }, wait);
+        }
         for domain in 0..domains {
             let first = domain * size;
             let value = (u32::from(chips - first) + RELAY_WAIT) << 16 | RELAY_BOTH;
@@ -201,7 +263,7 @@ impl<U: Uart> Chain<U> {
         self.script.push_back(Step::Job(frame, self.chip.waits.write));
     }
 
-    /// Lengthens the pause behind the last frame.
+    /// Sets the pause behind the last frame.
     fn pause(&mut self, wait: Duration) {
         if let Some(Step::Send(_, last) | Step::Job(_, last)) = self.script.back_mut() {
             *last = wait;

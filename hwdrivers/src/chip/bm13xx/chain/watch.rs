@@ -30,6 +30,9 @@ const CONVERTER: [(u8, u32); 5] = [
 ];
 /// A reading is there.
 const VALID: u32 = 1 << 31;
+/// Of the chips that were there at the start so many parts of three must tell theirs in a round: damaged answers are fewer, and of a
+/// chain that tells less the hottest part may be the one that is not heard.
+const HEARD_OF_THREE: usize = 2;
 /// What a chip's temperature can be; beyond it the thermometer is broken.
 const BELIEVABLE: std::ops::RangeInclusive<f64> = -40.0..=150.0;
 
@@ -45,6 +48,10 @@ pub(super) struct Watcher {
     due: Time,
     hottest: Option<Celsius>,
     refused: Option<WatchError>,
+    /// Who answered since it was asked last.
+    heard: Vec<bool>,
+    /// How many there are, where they were counted.
+    present: Option<u32>,
     through: Option<Through>,
 }
 
@@ -63,6 +70,8 @@ impl Watcher {
             due: Time::ZERO,
             hottest: None,
             refused: None,
+            heard: vec![false; usize::from(layout.chips)],
+            present: None,
             through: sensor.map(|position| Through::new(position, at.address(position))),
         };
         watcher.forget();
@@ -74,8 +83,34 @@ impl Watcher {
         self.readings.fill(ChipReading::default());
         (self.position, self.round, self.due) = (0, 0, Time::ZERO);
         (self.hottest, self.refused) = (None, None);
+        self.heard.fill(false);
+        self.present = None;
         if let Some(through) = &mut self.through {
             through.forget();
+        }
+    }
+
+    /// So many answered at the start.
+    pub(super) fn counted(&mut self, chips: u32) {
+        self.present = Some(chips);
+    }
+
+    /// What a round came to. Who was asked and said nothing is not known any more: what it told before would stand for ever.
+    fn end_round(&mut self) -> Result<Celsius, WatchError> {
+        let heard = self.heard.iter().filter(|h| **h).count();
+        for (reading, heard) in self.readings.iter_mut().zip(&mut self.heard) {
+            if !std::mem::take(heard) {
+                *reading = ChipReading::default();
+            }
+        }
+        let chips = usize::from(self.chips);
+        let there = self.present.map_or(chips, |n| chips.min(n as usize));
+        let (hottest, refused) = (self.hottest.take(), self.refused.take());
+        match hottest {
+            _ if heard == 0 => Err(WatchError::Silent),
+            Some(_) if heard * 3 < there * HEARD_OF_THREE => Err(WatchError::Few { heard: heard as u32, there: there as u32 }),
+            Some(celsius) => Ok(celsius),
+            None => Err(refused.unwrap_or(WatchError::Silent)),
         }
     }
 
@@ -101,18 +136,22 @@ impl Watcher {
         {
             return true;
         }
-        let Some(reading) = self.readings.get_mut(usize::from(self.at.position(address))) else { return false };
+        let position = usize::from(self.at.position(address));
+        let Some(reading) = self.readings.get_mut(position) else { return false };
         match register {
-            r::TEMPERATURE if self.watch.thermometer => match celsius(value) {
-                Ok(celsius) => {
-                    reading.celsius = Some(celsius);
-                    self.hottest = Some(self.hottest.map_or(celsius, |hottest| hottest.max(celsius)));
+            r::TEMPERATURE if self.watch.thermometer => {
+                self.heard[position] = true;
+                match celsius(value) {
+                    Ok(celsius) => {
+                        reading.celsius = Some(celsius);
+                        self.hottest = Some(self.hottest.map_or(celsius, |hottest| hottest.max(celsius)));
+                    }
+                    Err(error) => {
+                        reading.celsius = None;
+                        self.refused = Some(error);
+                    }
                 }
-                Err(error) => {
-                    reading.celsius = None;
-                    self.refused = Some(error);
-                }
-            },
+            }
             r::CONVERTED if self.watch.converter.is_some() => {
                 let step = self.watch.converter.unwrap_or(1.0);
                 reading.volt = (value & VALID != 0).then(|| Volt((f64::from(value & 0x7fff) / 16384.0 - 1.0) * step));
@@ -148,9 +187,9 @@ impl Watcher {
         let (mut commands, mut told) = (vec![], None);
         if self.position >= self.chips {
             if self.watch.thermometer {
-                told = Some(self.hottest.take().ok_or(self.refused.take().unwrap_or(WatchError::Silent)));
+                told = Some(self.end_round());
             }
-            (self.position, self.refused) = (0, None);
+            self.position = 0;
             self.round = self.round.wrapping_add(1);
         }
         // One register beside the temperature each round, and one round for the converter.
