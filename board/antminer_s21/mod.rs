@@ -20,12 +20,16 @@ const fn control_board(address: u8) -> SensorSpot {
 
 const SENSORS: [&[SensorSpot]; 3] = [&[CHIPS, control_board(0x48)], &[CHIPS], &[CHIPS, control_board(0x4c)]];
 
+/// The EEPROM of a running S21 says so (DCENT) [1], and fleet tools take the name for an S21's (asic-rs); that it has 108 chips as well no
+/// source says [?]: their count shows it at the start.
+const ALSO: &[&str] = &["BHB68606"];
+
 /// The lines are those of the Amlogic A113D control board [1]. No voltage controller
 /// sits on these boards [1]: their rail is the supply itself.
 const HASHBOARDS: [Hashboard; 3] = [
     Hashboard {
         name: "BHB68603",
-        also: &[],
+        also: ALSO,
         chain: CHAIN,
         line: ChainLine::Uart,
         sensors: SENSORS[0],
@@ -39,7 +43,7 @@ const HASHBOARDS: [Hashboard; 3] = [
     },
     Hashboard {
         name: "BHB68603",
-        also: &[],
+        also: ALSO,
         chain: CHAIN,
         line: ChainLine::Uart,
         sensors: SENSORS[1],
@@ -53,7 +57,7 @@ const HASHBOARDS: [Hashboard; 3] = [
     },
     Hashboard {
         name: "BHB68603",
-        also: &[],
+        also: ALSO,
         chain: CHAIN,
         line: ChainLine::Uart,
         sensors: SENSORS[2],

@@ -51,7 +51,7 @@ pub const PRODUCT: Product = Product {
         hot: Celsius(75.0),
         danger: Celsius(90.0),
         chip_over_board: Celsius(0.0),
-        clock_min: Megahertz(62.5),
+        clock_min: Megahertz(56.25),
         clock_nominal: Megahertz(525.0),
         clock_max: Megahertz(625.0),
         supply: Volt(5.0),

@@ -129,7 +129,7 @@ fn from_dark_to_true_nonces_at_the_expected_rate_and_temperature() {
     assert_eq!((chain.counters().frame_errors, chain.counters().unknown_jobs), (0, 0));
 
     let chip = lock(&b.world).chip_temperature(0).expect("a chain");
-    let outlet = Tmp75::new(0x49).read(&mut *b.buses.i2c).expect("answers");
+    let outlet = Tmp75::new(0x4c).read(&mut *b.buses.i2c).expect("answers");
     assert!(chip > Celsius(60.0) && chip < Celsius(76.0) && outlet < chip, "{chip} {outlet}");
     let rpm = Emc2305::new(0x2d).rpm(&mut *b.buses.i2c, FanId(3)).expect("answers").expect("turns");
     assert!((rpm.0 - 4200.0).abs() < 60.0, "{rpm}");

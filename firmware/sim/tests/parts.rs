@@ -253,6 +253,19 @@ fn a_machine_without_outputs_says_so() {
     assert!(NoPwm.set(0, Percent(50.0)).is_err());
 }
 
+/// Where a chain starts is within what it may ever run at.
+#[test]
+fn no_chain_starts_below_its_lowest_clock() {
+    for p in board::PRODUCTS {
+        for b in p.hashboards {
+            let serial = hwdrivers::chip::bm13xx::chip(b.chain.chip).map(|c| c.first_clock);
+            let first = serial.or(hwdrivers::chip::spi_ring::family(b.chain.chip).map(|f| f.first_clock));
+            let first = first.expect("every chip has a driver");
+            assert!((p.limits.clock_min..=p.limits.clock_max).contains(&first), "{}: {first}", p.name);
+        }
+    }
+}
+
 #[test]
 fn an_eeprom_is_read_whole_told_apart_and_never_written() {
     let mut own = parts::at24c02::At24c02::holding(b"\x04\x11\x00BHB42601");

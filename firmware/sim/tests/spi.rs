@@ -4,6 +4,7 @@ use hwdrivers::chip::{ChainDriver, ChainEvent, Scale, spi_ring};
 use model::{ChainId, ChipModel, Header, JobId, Megahertz, Target, Time, Work, WorkId};
 use sim::chip_spi::{SimSpi, SpiRing};
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -17,6 +18,8 @@ struct Bench {
     chain: Box<dyn ChainDriver>,
     now: Time,
     events: Vec<ChainEvent>,
+    /// The rate of the bus, where its device tells it.
+    hertz: Arc<AtomicU32>,
 }
 
 impl Bench {
@@ -27,7 +30,7 @@ impl Bench {
         ring.set_reset(Time::ZERO, false);
         let ring = Arc::new(Mutex::new(ring));
         let chain = spi_ring::chain(SimSpi(Arc::clone(&ring)), &layout, SCALE).expect("an SPI chip");
-        Bench { ring, chain, now: Time::ZERO, events: vec![] }
+        Bench { ring, chain, now: Time::ZERO, events: vec![], hertz: Arc::default() }
     }
 
     fn ring(&self) -> MutexGuard<'_, SpiRing> {
@@ -218,4 +221,93 @@ fn a_chips_own_clock_and_its_sensor() {
     let ring = bench.ring();
     assert_eq!((ring.chip_clock(0), ring.chip_clock(1)), (Megahertz(1200.0), Megahertz(1332.0)));
     assert_eq!(ring.clock(), Megahertz((7.0 * 1332.0 + 1200.0) / 8.0), "the mean");
+}
+
+#[test]
+fn a_slower_chip_is_still_heard_and_comes_back_with_the_next_clock_for_all() {
+    let mut bench = miscounted(ChipModel::DragonMintT1, (0, 0));
+    bench.bring_up(Megahertz(1332.0));
+    let hertz = |bench: &Bench| bench.hertz.load(Ordering::Relaxed);
+    assert_eq!(hertz(&bench), 6_250_000);
+    // Below what the bus's highest rate asks for.
+    bench.chain.set_chip_clock(5, Megahertz(600.0));
+    assert_eq!(hertz(&bench), 1_562_500, "what passes it is as slow as it bears");
+    assert_eq!(bench.ring().chip_clock(5), Megahertz(600.0));
+    let header = bench.submit(1, MASK);
+    assert!(!bench.nonces(&header, MASK, 10).is_empty(), "all that passes the chip is heard");
+    assert_eq!(bench.chain.counters().frame_errors, 0);
+    bench.chain.set_clock(Megahertz(1332.0));
+    for _ in 0..50 {
+        bench.turn().expect("a bus");
+    }
+    assert_eq!(bench.ring().chip_clock(5), Megahertz(1332.0), "though it is the clock of before");
+    assert_eq!(hertz(&bench), 6_250_000);
+    let header = bench.submit(2, MASK);
+    assert!(!bench.nonces(&header, MASK, 10).is_empty());
+}
+
+/// A device behind which answers to "how many are you" are damaged: the first, or the second.
+struct Miscounts {
+    device: SimSpi,
+    /// Which one, from 1, and what is put in its place.
+    damaged: (u32, u8),
+    counts: u32,
+    hertz: Arc<AtomicU32>,
+}
+
+impl hwdrivers::bus::Spi for Miscounts {
+    fn configure(&mut self, mode: hwdrivers::bus::SpiMode, hertz: u32) -> Result<(), hwdrivers::bus::BusError> {
+        self.hertz.store(hertz, Ordering::Relaxed);
+        self.device.configure(mode, hertz)
+    }
+    fn transfer(&mut self, bytes: &mut [u8]) -> Result<(), hwdrivers::bus::BusError> {
+        let asks = bytes.starts_with(&[1, 0, 0, 0]);
+        self.device.transfer(bytes)?;
+        if asks {
+            self.counts += 1;
+            let answer = bytes.windows(4).position(|w| w[0] == 1 && w[1] == 0 && w[3] > 1);
+            if let Some(at) = answer.filter(|_| self.counts == self.damaged.0) {
+                bytes[at + 3] = self.damaged.1;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A bench whose ring of eight is miscounted so.
+fn miscounted(model: ChipModel, damaged: (u32, u8)) -> Bench {
+    let mut bench = Bench::new(model, 8);
+    let layout = model::ChainLayout { chip: model, chips: 8, domains: 1, address_interval: 1 };
+    let device = Miscounts { device: SimSpi(Arc::clone(&bench.ring)), damaged, counts: 0, hertz: Arc::clone(&bench.hertz) };
+    bench.chain = spi_ring::chain(device, &layout, SCALE).expect("an SPI chip");
+    bench
+}
+
+#[test]
+fn a_damaged_count_is_not_believed() {
+    for (model, _, clock) in BOTH {
+        for count in [5, 24] {
+            let mut bench = miscounted(model, (1, count));
+            bench.chain.start(bench.now);
+            bench.chain.set_clock(Megahertz(clock));
+            let error = (0..TURNS).find_map(|_| bench.turn().err()).expect("it is told").to_string();
+            assert!(error.contains(model_name(model)), "{error}");
+            assert!(!bench.events.contains(&ChainEvent::Counted { chips: count.into() }), "{model:?}");
+            bench.ring().set_reset(bench.now, true);
+            bench.ring().set_reset(bench.now, false);
+            bench.bring_up(Megahertz(clock));
+            assert!(bench.events.contains(&ChainEvent::Counted { chips: 8 }), "{model:?}");
+        }
+    }
+    // The count behind the self-test: only its answer is damaged, and all eight go on.
+    let mut bench = miscounted(ChipModel::DragonMintT1, (2, 5));
+    bench.bring_up(Megahertz(1332.0));
+    let header = bench.submit(1, MASK);
+    let found = bench.nonces(&header, MASK, 60);
+    assert_eq!(found.iter().map(|f| f.0).collect::<BTreeSet<u8>>().len(), 8);
+    assert_eq!(bench.chain.counters().frame_errors, 1);
+}
+
+fn model_name(model: ChipModel) -> &'static str {
+    spi_ring::family(model).expect("an SPI chip").name
 }

@@ -13,7 +13,7 @@ const ON: u8 = 0x80;
 const OFF: u8 = 0x00;
 const ON_OFF_CONFIG: u8 = 0x02;
 /// Power follows the OPERATION command alone, and goes off at once. Without bit 3 of this the part takes OPERATION, gives it back
-/// when read, and obeys its pin instead (data sheet, table 7-13).
+/// when read, and obeys its pin instead (PMBus).
 const BY_COMMAND: u8 = 0x1b;
 const CLEAR_FAULTS: u8 = 0x03;
 const PHASE: u8 = 0x04;

@@ -41,11 +41,27 @@ pub enum Family {
     Tmp451,
     /// TMP421, TMP422, TMP423.
     Tmp42x,
-    /// ADT7461 and NCT218: their own place in whole degrees.
+    /// ADT7461: its own place in whole degrees.
     Adt7461,
+    /// NCT218: its own place alone, in whole degrees; a published driver of such boards reads no diode of it (braiins `tmp451.rs`).
+    Nct218,
 }
 
 impl Family {
+    /// The family of this maker and device; `None` where it is of none. The device is asked for where the maker does not say it.
+    ///
+    /// # Errors
+    /// Whatever asking for the device comes to.
+    pub fn of<E>(maker: u8, device: impl FnOnce() -> Result<u8, E>) -> Result<Option<Family>, E> {
+        Ok(match maker {
+            TEXAS_INSTRUMENTS if TMP42X.contains(&device()?) => Some(Family::Tmp42x),
+            TEXAS_INSTRUMENTS => Some(Family::Tmp451),
+            ANALOG_DEVICES => Some(Family::Adt7461),
+            ON_SEMICONDUCTOR => Some(Family::Nct218),
+            _ => None,
+        })
+    }
+
     fn configuration(self) -> u8 {
         if self == Family::Tmp42x { CONFIGURATION_WRITE } else { 0x03 }
     }
@@ -55,11 +71,11 @@ impl Family {
         match (diode, self) {
             (Diode::Local, Family::Tmp451) => Some((0x00, Some(0x15))),
             (Diode::Local, Family::Tmp42x) => Some((0x00, Some(0x10))),
-            (Diode::Local, Family::Adt7461) => Some((0x00, None)),
+            (Diode::Local, Family::Adt7461 | Family::Nct218) => Some((0x00, None)),
             (Diode::Remote, Family::Tmp42x) => Some((0x01, Some(0x11))),
             (Diode::SecondRemote, Family::Tmp42x) => Some((0x02, Some(0x12))),
-            (Diode::Remote, _) => Some((0x01, Some(0x10))),
-            (Diode::SecondRemote, _) => None,
+            (Diode::Remote, Family::Tmp451 | Family::Adt7461) => Some((0x01, Some(0x10))),
+            (Diode::Remote | Diode::SecondRemote, _) => None,
         }
     }
 }
@@ -102,7 +118,7 @@ impl Tmp451 {
         if self.diode != Diode::Local && whole != NOBODY {
             let open = match family {
                 Family::Tmp42x => fraction & LOW_OPEN != 0,
-                Family::Tmp451 | Family::Adt7461 => byte(bus, self.address, STATUS)? & STATUS_OPEN != 0,
+                Family::Tmp451 | Family::Adt7461 | Family::Nct218 => byte(bus, self.address, STATUS)? & STATUS_OPEN != 0,
             };
             if open {
                 return Err(SensorError::OpenCircuit);
@@ -120,12 +136,8 @@ impl Tmp451 {
 /// # Errors
 /// The bus's.
 pub fn recognise(bus: &mut dyn I2c, address: u8) -> Result<Option<Family>, BusError> {
-    Ok(match byte(bus, address, MAKER)? {
-        TEXAS_INSTRUMENTS if TMP42X.contains(&byte(bus, address, DEVICE)?) => Some(Family::Tmp42x),
-        TEXAS_INSTRUMENTS => Some(Family::Tmp451),
-        ANALOG_DEVICES | ON_SEMICONDUCTOR => Some(Family::Adt7461),
-        _ => None,
-    })
+    let maker = byte(bus, address, MAKER)?;
+    Family::of(maker, || byte(bus, address, DEVICE))
 }
 
 /// The temperature of a reading in the extended range, for those who read the registers through something else.
@@ -205,6 +217,7 @@ mod tests {
         let (value, asked) = read(Family::Adt7461, Diode::Local, &[4, 0x59]);
         assert_eq!((value.expect("a value"), asked), (Celsius(25.0), vec![0x03, 0x00]));
         assert!(matches!(read(Family::Tmp451, Diode::SecondRemote, &[]).0, Err(SensorError::Foreign)));
+        assert!(matches!(read(Family::Nct218, Diode::Remote, &[]).0, Err(SensorError::Foreign)), "it has no diode");
     }
 
     #[test]
@@ -239,7 +252,7 @@ mod tests {
             (0x55, 0x21, Some(Family::Tmp42x)),
             (0x55, 0x23, Some(Family::Tmp42x)),
             (0x41, 0x57, Some(Family::Adt7461)),
-            (0x1a, 0x00, Some(Family::Adt7461)),
+            (0x1a, 0x00, Some(Family::Nct218)),
             (0xff, 0xff, None),
         ] {
             assert_eq!(recognise(&mut answering(&[maker, device]), 0x4c).expect("answers"), family);

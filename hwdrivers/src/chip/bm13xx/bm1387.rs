@@ -1,5 +1,8 @@
 //! BM1387, of the Antminer S9. It has command codes and registers of its own, no preamble, replies of seven bytes that name neither
-//! chip nor register, and cores that open with a first job each. The start is that of the published open firmware of the S9.
+//! chip nor register, and cores that open with a first job each. The start is that of the published open firmware of the S9
+//! but for what it only reads: the clock's register (0C) and MISC (1C) behind their writes, and the ticket's. A reply names neither chip
+//! nor register here, and of 63 that answer one question nobody could say who differs; what chips really do shows in the count and in
+//! their nonces, each of which is hashed again.
 
 use super::frame::{Framing, ReplySize};
 use super::pll::{PllForm, PllLimits};

@@ -139,23 +139,15 @@ impl<U: Uart> Chain<U> {
         }
     }
 
-    /// Reads a register of the chip at this address; `Register` follows.
-    ///
-    /// # Errors
-    /// The line's.
-    pub fn read_register(&mut self, chip: u8, register: u8) -> Result<(), BusError> {
-        self.write(Command::Read { chip, register })
-    }
-
     /// Whether chips take work.
-    #[must_use]
-    pub fn is_hashing(&self) -> bool {
+    #[cfg(test)]
+    fn is_hashing(&self) -> bool {
         self.phase == Phase::Hashing
     }
 
     /// The clock that chips run at now, but for those that were given their own.
-    #[must_use]
-    pub fn clock(&self) -> Megahertz {
+    #[cfg(test)]
+    fn clock(&self) -> Megahertz {
         self.clock
     }
 

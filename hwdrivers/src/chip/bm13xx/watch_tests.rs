@@ -228,6 +228,8 @@ fn a_sensor_that_measures_nothing_says_why() {
         (&[(0xfe, 0x55), (0x01, 0), (0x02, 0)], WatchError::ShortCircuit),
         (&[(0xfe, 0x55), (0xff, 0x22), (0x01, 64), (0x11, 1)], WatchError::OpenCircuit),
         (&[(0xfe, 0x55), (0x01, 0xff), (0x02, 0)], WatchError::Absurd(Celsius(191.0))),
+        // An NCT218's own place cannot be shorted, and no board is so cold: not -49 °C of its chip.
+        (&[(0xfe, 0x1a), (0x00, 0)], WatchError::Absurd(Celsius(-64.0))),
         (&[], WatchError::NoSensor(61)),
     ] {
         let (told, _) = s9(Some(Sensor::new(0x98, registers)), 12);

@@ -199,6 +199,8 @@ pub struct Chain<S: Spi> {
     queues_at: Time,
     sensors_at: Time,
     clock: Megahertz,
+    /// The slowest clock that a chip was given as its own since all were given one.
+    own: Option<Megahertz>,
     target: Option<Megahertz>,
     chips: Vec<Chip>,
     work: Option<Work>,
@@ -237,6 +239,7 @@ impl<S: Spi> Chain<S> {
             queues_at: Time::ZERO,
             sensors_at: Time::ZERO,
             clock: family.first_clock,
+            own: None,
             target: None,
             chips: Vec::new(),
             work: None,
@@ -283,6 +286,10 @@ impl<S: Spi> Chain<S> {
 
     fn ramp(&mut self, target: Megahertz) {
         let (mut at, mut speed) = (self.clock, (self.family.speed)(self.clock));
+        if self.own.is_some() {
+            // Chips with clocks of their own come back to the common one first.
+            self.script.push_back(Step::Clock(at));
+        }
         for _ in 0..STEPS_LIMIT {
             if at == target || !target.0.is_finite() {
                 break;
@@ -339,6 +346,13 @@ impl<S: Spi> Chain<S> {
             }
             Step::Detect => {
                 let chips = self.ring.count()?;
+                if chips > 0 && !self.is_confirmed(chips)? {
+                    return Err(dead(
+                        &format!("count the {} chips", self.family.name),
+                        &format!("they are not {chips}, as was answered"),
+                    ));
+                }
+                self.ring.hold(chips.max(1));
                 self.chips = vec![Chip::default(); usize::from(chips)];
                 self.readings = vec![ChipReading::default(); usize::from(chips)];
                 self.tell(ChainEvent::Counted { chips: u32::from(chips) });
@@ -352,6 +366,10 @@ impl<S: Spi> Chain<S> {
                 if let Some(setting) = (self.family.pll)(clock) {
                     self.ring.write(0, &setting.register)?;
                     self.clock = setting.clock;
+                    // The bus went no faster than the slowest of them bore.
+                    if self.own.take().is_some_and(|own| (self.family.speed)(own) < (self.family.speed)(setting.clock)) {
+                        self.script.push_front(Step::Configure(setting.clock));
+                    }
                 }
                 return Ok(STEP_WAIT);
             }
@@ -369,7 +387,15 @@ impl<S: Spi> Chain<S> {
                     }
                     self.ring.write(0, &block)?;
                 }
-                self.ring.count()?;
+                // It numbers them anew: another number, unless only the answer was damaged, is another ring.
+                let (counted, known) = (self.ring.count()?, self.chips.len() as u8);
+                if counted != known {
+                    self.counters.frame_errors += 1;
+                    if !self.is_confirmed(known)? {
+                        let why = format!("they were {known}, and {counted} passed the self-test");
+                        return Err(dead(&format!("test the {} chips", self.family.name), &why));
+                    }
+                }
                 return Ok(WAIT);
             }
             Step::Fix => {
@@ -390,6 +416,14 @@ impl<S: Spi> Chain<S> {
             }
         }
         Ok(Duration::ZERO)
+    }
+
+    /// Whether so many chips are there: nobody answers behind the last, and of the last two one does. A single one may be dumb.
+    fn is_confirmed(&mut self, chips: u8) -> Result<bool, BusError> {
+        if chips < self.family.chips_max && self.read(chips + 1)?.is_some() {
+            return Ok(false);
+        }
+        Ok(self.read(chips)?.is_some() || (chips > 1 && self.read(chips - 1)?.is_some()))
     }
 
     fn locked(&mut self) -> Result<bool, BusError> {
@@ -566,7 +600,7 @@ impl<S: Spi> ChainDriver for Chain<S> {
         self.forget();
         self.chips.clear();
         self.ring.forget();
-        (self.phase, self.due, self.clock) = (Phase::Starting, now, self.family.first_clock);
+        (self.phase, self.due, self.clock, self.own) = (Phase::Starting, now, self.family.first_clock, None);
         self.script.push_back(Step::Configure(self.family.first_clock));
         if self.family.full_reset {
             self.script.push_back(Step::Reset(RESET_ALL));
@@ -591,9 +625,16 @@ impl<S: Spi> ChainDriver for Chain<S> {
 
     fn set_chip_clock(&mut self, chip: u8, clock: Megahertz) {
         let setting = (self.family.pll)(clock).filter(|_| self.phase == Phase::Hashing && usize::from(chip) < self.chips.len());
-        if let Some(setting) = setting
-            && self.ring.write(chip + 1, &setting.register).is_err()
-        {
+        let Some(setting) = setting else { return };
+        // The next order for all is new, even where it names the clock of before.
+        self.target = None;
+        let bus = |own: Option<Megahertz>| (self.family.speed)(own.map_or(self.clock, |own| own.min(self.clock)));
+        let slowest = self.own.map_or(setting.clock, |own| own.min(setting.clock));
+        // What passes a chip must not be faster than it bears: a slower bus first.
+        let (before, after) = (bus(self.own), bus(Some(slowest)));
+        let slowed = if after < before { self.ring.configure(after) } else { Ok(()) };
+        self.own = Some(slowest);
+        if slowed.and_then(|()| self.ring.write(chip + 1, &setting.register)).is_err() {
             // The next turn meets the same bus and says so.
             self.counters.frame_errors += 1;
         }

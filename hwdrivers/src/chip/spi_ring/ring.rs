@@ -72,15 +72,17 @@ impl<S: Spi> Ring<S> {
         Ok(answer.is_some())
     }
 
-    /// Starts the chips' self-test, which numbers them: 0 where none answers, and on any but the first time after a reset.
+    /// Starts the chips' self-test, which numbers them: 0 where none answers, and on any but the first time after a reset. No sum
+    /// guards the answer, and it cannot be asked again: whoever asks has to make sure of it.
     pub(super) fn count(&mut self) -> Result<u8, BusError> {
         let answer = self.ask(&[BIST_START, ALL, 0, 0], 4, |b| b[..2] == [BIST_START, ALL])?;
         let chips = answer.map_or(0, |a| a[3]);
-        if (1..=self.family.chips_max).contains(&chips) {
-            self.chips = chips;
-            return Ok(chips);
-        }
-        Ok(0)
+        Ok(if (1..=self.family.chips_max).contains(&chips) { chips } else { 0 })
+    }
+
+    /// So many there are: what is asked of all is waited for that long.
+    pub(super) fn hold(&mut self, chips: u8) {
+        self.chips = chips;
     }
 
     /// Makes what the self-test found last.

@@ -6,7 +6,10 @@
 
 use super::super::frame::Command;
 use crate::chip::WatchError;
-use model::{Celsius, Time};
+use crate::sensor::SensorError;
+use crate::sensor::tmp451::{self, Family};
+use model::{Celsius, Diode, Time};
+use std::convert::Infallible;
 use std::time::Duration;
 
 /// The register that reaches the pins: bit 31 busy, bit 24 go, then 8-bit address (odd to write), register and data.
@@ -25,11 +28,10 @@ const CONFIG: u8 = 0x09;
 const REMOTE_LOW: u8 = 0x11;
 const MAKER: u8 = 0xfe;
 const DEVICE: u8 = 0xff;
-/// Readings are 64 °C more than the temperature, which makes room for -64 to 191.
+/// The extended range, in which readings are taken as the same parts' are on a bus.
 const EXTENDED: u8 = 0x04;
-const OFFSET: f64 = 64.0;
 /// What a chip is warmer than its board, where no diode tells.
-const CHIP_OVER_BOARD: f64 = 15.0;
+const CHIP_OVER_BOARD: Celsius = Celsius(15.0);
 /// An answer takes 0.1 ms of line and waits behind nonces; beyond this it is lost.
 const PATIENCE: Duration = Duration::from_millis(200);
 /// Between two rounds of readings.
@@ -38,17 +40,6 @@ const PERIOD: Duration = Duration::from_secs(1);
 const RETRY: Duration = Duration::from_secs(2);
 /// Questions whether the exchange is done, before it is given up. An exchange of three bytes at 100 kHz is 0.4 ms.
 const TRIES: u8 = 10;
-
-/// Which sensor it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    /// TMP451 and ADT7461: the diode's state in the status register.
-    Status,
-    /// TMP421 to 423: the diode's state below its temperature.
-    Low,
-    /// NCT218: no diode.
-    Local,
-}
 
 /// What is being done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,7 +58,8 @@ pub(super) struct Through {
     position: u8,
     chip: u8,
     place: usize,
-    kind: Kind,
+    maker: u8,
+    family: Family,
     step: Step,
     /// When the question that is out was asked.
     asked_at: Option<Time>,
@@ -85,7 +77,8 @@ impl Through {
             position,
             chip,
             place: 0,
-            kind: Kind::Status,
+            maker: 0,
+            family: Family::Tmp451,
             step: Step::Pins,
             asked_at: None,
             tries: 0,
@@ -167,8 +160,8 @@ impl Through {
             Step::Pins | Step::Maker => (0, MAKER, 0),
             Step::Device => (0, DEVICE, 0),
             Step::Configure => (1, CONFIG, EXTENDED),
-            Step::State => (0, if self.kind == Kind::Low { REMOTE_LOW } else { STATUS }, 0),
-            Step::Value => (0, if self.kind == Kind::Local { LOCAL } else { REMOTE }, 0),
+            Step::State => (0, if self.family == Family::Tmp42x { REMOTE_LOW } else { STATUS }, 0),
+            Step::Value => (0, if self.family == Family::Nct218 { LOCAL } else { REMOTE }, 0),
         };
         GO | u32::from(place | write) << 16 | u32::from(register) << 8 | u32::from(data)
     }
@@ -176,21 +169,20 @@ impl Through {
     fn heard(&mut self, now: Time, data: u8) {
         self.due = now;
         match self.step {
-            Step::Pins | Step::Maker => match data {
-                // Texas Instruments, Analog Devices, ON Semiconductor.
-                0x55 => self.step = Step::Device,
-                0x41 => (self.kind, self.step) = (Kind::Status, Step::Configure),
-                0x1a => (self.kind, self.step) = (Kind::Local, Step::Configure),
-                _ if self.place + 1 < PLACES.len() => self.place += 1,
-                _ => self.fail(now, WatchError::NoSensor(self.position)),
+            // Where the maker says not enough, the device is asked for next.
+            Step::Pins | Step::Maker => match Family::of(data, || Err(())) {
+                Err(()) => (self.maker, self.step) = (data, Step::Device),
+                Ok(Some(family)) => (self.family, self.step) = (family, Step::Configure),
+                Ok(None) if self.place + 1 < PLACES.len() => self.place += 1,
+                Ok(None) => self.fail(now, WatchError::NoSensor(self.position)),
             },
-            Step::Device => {
-                self.kind = if matches!(data, 0x21..=0x23) { Kind::Low } else { Kind::Status };
-                self.step = Step::Configure;
-            }
+            Step::Device => match Family::of::<Infallible>(self.maker, || Ok(data)) {
+                Ok(Some(family)) => (self.family, self.step) = (family, Step::Configure),
+                Ok(None) => self.fail(now, WatchError::NoSensor(self.position)),
+            },
             Step::Configure => self.next_reading(now),
             Step::State => {
-                let open = if self.kind == Kind::Low { data & 1 != 0 } else { data & 4 != 0 };
+                let open = if self.family == Family::Tmp42x { data & 1 != 0 } else { data & 4 != 0 };
                 if open {
                     self.told = Some(Err(WatchError::OpenCircuit));
                     self.next_reading(now);
@@ -199,12 +191,12 @@ impl Through {
                 }
             }
             Step::Value => {
-                let celsius = f64::from(data) - OFFSET;
-                self.told = Some(match (self.kind, data) {
-                    (Kind::Local, _) => Ok(Celsius(celsius + CHIP_OVER_BOARD)),
-                    (_, 0) => Err(WatchError::ShortCircuit),
-                    (_, 0xff) => Err(WatchError::Absurd(Celsius(celsius))),
-                    _ => Ok(Celsius(celsius)),
+                let diode = if self.family == Family::Nct218 { Diode::Local } else { Diode::Remote };
+                self.told = Some(match tmp451::celsius(diode, data, 0) {
+                    Ok(board) if diode == Diode::Local => Ok(board + CHIP_OVER_BOARD),
+                    Ok(chip) => Ok(chip),
+                    Err(SensorError::Short) => Err(WatchError::ShortCircuit),
+                    Err(_) => Err(WatchError::Absurd(Celsius(f64::from(data) - 64.0))),
                 });
                 self.next_reading(now);
             }
@@ -214,7 +206,7 @@ impl Through {
     fn next_reading(&mut self, now: Time) {
         // The first reading behind the change of range may be in the old one.
         self.due = now + PERIOD;
-        self.step = if self.kind == Kind::Local { Step::Value } else { Step::State };
+        self.step = if self.family == Family::Nct218 { Step::Value } else { Step::State };
     }
 
     fn fail(&mut self, now: Time, error: WatchError) {
