@@ -153,8 +153,10 @@ impl Brain {
             told: now,
             undecided: true,
         };
-        let held = brain.chains.iter().map(|c| Order::Reset { chain: c.id, held: true }).collect::<Vec<_>>();
-        held.into_iter().for_each(|o| brain.order(o));
+        // Whoever drove the machine before may have left anything on; behind a supply without a switch each chain orders its rail off.
+        let off = brain.supply.iter().map(|_| Order::Supply(None));
+        let held = brain.chains.iter().map(|c| Order::Reset { chain: c.id, held: true });
+        off.chain(held).collect::<Vec<_>>().into_iter().for_each(|o| brain.order(o));
         if plan.upstreams == 0 {
             brain.faults.raise(FaultCode::NoUpstream, "settings", "neither an upstream nor a coin is set");
         }

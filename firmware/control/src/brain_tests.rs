@@ -162,6 +162,15 @@ fn a_chain_has_not_failed_before_its_first_readings_are_due() {
 }
 
 #[test]
+fn what_was_left_on_is_switched_off_before_anything_else() {
+    let mut brain = Brain::new(Time::ZERO, PLAN);
+    let orders: Vec<Order> = std::iter::from_fn(|| brain.next_order()).collect();
+    let held = |chain| Order::Reset { chain: ChainId(chain), held: true };
+    assert_eq!(orders[..3], [Order::Supply(None), held(0), held(1)]);
+    assert!(orders.contains(&Order::Duty(Percent(100.0))), "{orders:?}");
+}
+
+#[test]
 fn without_an_upstream_hash_power_stays_off() {
     let mut r = Rig::new(Plan { upstreams: 0, ..PLAN });
     r.tell(Fact::Command(Command::Start));
