@@ -21,7 +21,7 @@ pub use ring::crc;
 use super::{ChainDriver, ChainEvent, ChipReading, Counters, Scale, WatchError};
 use crate::bus::{BusError, Spi, SpiMode};
 use model::{Celsius, ChainLayout, ChipAt, ChipModel, Header, Megahertz, Time, Work, WorkId};
-use ring::Ring;
+use ring::{Ring, rolled};
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -387,7 +387,7 @@ impl<S: Spi> Chain<S> {
                     }
                     self.ring.write(0, &block)?;
                 }
-                // It numbers them anew: another number, unless only the answer was damaged, is another ring.
+                // Another number, unless only the answer was damaged, is another ring.
                 let (counted, known) = (self.ring.count()?, self.chips.len() as u8);
                 if counted != known {
                     self.counters.frame_errors += 1;
@@ -583,16 +583,6 @@ impl<S: Spi> Chain<S> {
 
 fn dead(attempt: &str, why: &str) -> BusError {
     BusError::Os { attempt: attempt.to_owned(), source: std::io::Error::other(why.to_owned()) }
-}
-
-/// The version with this number among those that a mask allows.
-fn rolled(version: u32, mask: u32, mut index: u64) -> u32 {
-    let mut bits = 0;
-    for bit in (0..32).filter(|bit| mask >> bit & 1 == 1) {
-        bits |= ((index & 1) as u32) << bit;
-        index >>= 1;
-    }
-    version & !mask | bits
 }
 
 impl<S: Spi> ChainDriver for Chain<S> {

@@ -166,3 +166,13 @@ pub fn crc(bytes: &[u8]) -> u16 {
         crc
     })
 }
+
+/// The version with this number among those that a mask allows.
+pub(super) fn rolled(version: u32, mask: u32, mut index: u64) -> u32 {
+    let mut bits = 0;
+    for bit in (0..32).filter(|bit| mask >> bit & 1 == 1) {
+        bits |= ((index & 1) as u32) << bit;
+        index >>= 1;
+    }
+    version & !mask | bits
+}
