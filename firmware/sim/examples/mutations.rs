@@ -32,6 +32,12 @@ const MUTATIONS: &[Mutation] = &[
         without: " || ",
     },
     Mutation {
+        rule: "a sensor that says what is not true costs the power",
+        file: "firmware/control/src/thermal/board.rs",
+        text: "Known::Failed { .. } => return Sight::Lost,",
+        without: "Known::Failed { .. } => return Sight::Clear,",
+    },
+    Mutation {
         rule: "too few fans cost the power",
         file: "firmware/control/src/thermal/mod.rs",
         text: "if self.fans.are_gone(now) || ",

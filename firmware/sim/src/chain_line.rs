@@ -97,8 +97,18 @@ impl Chips {
         either!(self, c => c.clock())
     }
 
+    /// The fastest chip's clock.
+    pub(crate) fn fastest(&self) -> Megahertz {
+        either!(self, c => c.fastest())
+    }
+
     pub(crate) fn hashing(&self) -> bool {
         either!(self, c => c.hashing())
+    }
+
+    /// When it took its last job.
+    pub(crate) fn job_at(&self) -> Time {
+        either!(self, c => c.job_at())
     }
 
     /// Candidates that were hashed, and how many of them before on the same job.

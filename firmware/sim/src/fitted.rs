@@ -11,7 +11,7 @@ use model::{
     Celsius, Diode, FanPart, MeterPart, Percent, Product, RegulatorPart, Rpm, SensorPart, SensorPlace, SupplyPart, Time,
 };
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A part on the shared bus.
 pub(crate) enum Fitted {
@@ -75,6 +75,28 @@ impl Fitted {
             _ => return false,
         }
         true
+    }
+
+    /// Whether a read of so many bytes from this register gives what one of its diodes feels, and not what it says of a broken line.
+    pub(crate) fn tells(&self, diode: Diode, register: u8, length: usize) -> bool {
+        let good = |line: Line| diode == Diode::Local || line == Line::Good;
+        let place = match diode {
+            Diode::Local => 0,
+            Diode::Remote => 1,
+            Diode::SecondRemote => 2,
+        };
+        match self {
+            Fitted::Tmp75(_) => register & 3 == 0,
+            Fitted::Tmp451(p) => register == place && good(p.diode),
+            Fitted::Emc2101(p) => register == place.min(1) && good(p.diode),
+            // It counts registers on while it is read.
+            Fitted::Emc2103(p) => {
+                let (first, line) = (usize::from(2 * place), p.diodes[usize::from(place.max(1)) - 1]);
+                (usize::from(register)..usize::from(register) + length).contains(&first) && good(line)
+            }
+            Fitted::Tps546(_) => register == READ_TEMPERATURE_1,
+            _ => false,
+        }
     }
 
     /// Lets its tachs see how fast a fan turns.
@@ -214,45 +236,67 @@ pub(crate) fn spots(product: &Product) -> Vec<Spot> {
     spots
 }
 
+/// PMBus: what the converter feels.
+const READ_TEMPERATURE_1: u8 = 0x8d;
+/// What the diode of a hung sensor feels, in every family of them.
+const HUNG_REMOTE: u8 = 0x01;
+
 /// The 7-bit address of the sensor that hangs on a chip of an S9.
 pub(crate) const HUNG_ADDRESS: u8 = 0x4c;
 
 /// A sensor that hangs on a chip: the chain reads it, the world lets it feel.
 #[derive(Clone)]
 pub(crate) struct Hung {
-    part: Arc<Mutex<Tmp451>>,
-    read_at: Arc<Mutex<Time>>,
+    inner: Arc<Mutex<HungPart>>,
+}
+
+struct HungPart {
+    part: Tmp451,
+    register: u8,
+    /// What it feels is feigned so that a host can know.
+    lies: bool,
+    read_at: Time,
 }
 
 impl Hung {
     pub(crate) fn new() -> Hung {
-        Hung { part: Arc::new(Mutex::new(Tmp451::new(Family::Tmp451))), read_at: Arc::new(Mutex::new(Time::ZERO)) }
+        let part = HungPart { part: Tmp451::new(Family::Tmp451), register: 0, lies: false, read_at: Time::ZERO };
+        Hung { inner: Arc::new(Mutex::new(part)) }
     }
 
-    pub(crate) fn feel(&self, board: Celsius, chip: Celsius) {
-        let mut part = self.part.lock().unwrap_or_else(PoisonError::into_inner);
-        (part.local, part.remote[0]) = (board, chip);
+    fn inner(&self) -> MutexGuard<'_, HungPart> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn feel(&self, board: Celsius, chip: Celsius, lies: bool) {
+        let mut inner = self.inner();
+        (inner.part.local, inner.part.remote[0], inner.lies) = (board, chip, lies);
     }
 
     /// Cuts the lines to its diode, or mends them.
     pub(crate) fn open(&self, open: bool) {
         let state = if open { Line::Open } else { Line::Good };
-        self.part.lock().unwrap_or_else(PoisonError::into_inner).diode = state;
+        self.inner().part.diode = state;
     }
 
-    /// When it was read last.
+    /// When its diode was last read, and it told the truth.
     pub(crate) fn read_at(&self) -> Time {
-        *self.read_at.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner().read_at
     }
 }
 
 impl Target for Hung {
     fn write(&mut self, now: Time, bytes: &[u8]) {
-        self.part.lock().unwrap_or_else(PoisonError::into_inner).write(now, bytes);
+        let mut inner = self.inner();
+        inner.register = bytes.first().copied().unwrap_or(inner.register);
+        inner.part.write(now, bytes);
     }
 
     fn read(&mut self, now: Time, buffer: &mut [u8]) {
-        *self.read_at.lock().unwrap_or_else(PoisonError::into_inner) = now;
-        self.part.lock().unwrap_or_else(PoisonError::into_inner).read(now, buffer);
+        let mut inner = self.inner();
+        if inner.register == HUNG_REMOTE && inner.part.diode == Line::Good && !inner.lies {
+            inner.read_at = now;
+        }
+        inner.part.read(now, buffer);
     }
 }

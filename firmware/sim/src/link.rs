@@ -63,6 +63,8 @@ pub struct Link {
     offered: BTreeSet<String>,
     /// Jobs that a clean one superseded, and until when the miner could not know.
     superseded: VecDeque<(String, Time)>,
+    /// When the miner heard of the last clean job.
+    clean_at: Time,
     seen: BTreeSet<Sent>,
     violations: Vec<String>,
 }
@@ -93,6 +95,7 @@ impl Link {
             refuse: false,
             offered: BTreeSet::new(),
             superseded: VecDeque::new(),
+            clean_at: Time::ZERO,
             seen: BTreeSet::new(),
             violations: Vec::new(),
         }
@@ -128,6 +131,12 @@ impl Link {
     #[must_use]
     pub fn offers(&self) -> bool {
         self.authorized && self.session.is_some() && !self.mute
+    }
+
+    /// When the miner heard of the last job that superseded all before it.
+    #[must_use]
+    pub fn clean_at(&self) -> Time {
+        self.clean_at
     }
 
     /// Makes the pool swallow its words while the connection stands, or heals it.
@@ -223,6 +232,7 @@ impl Link {
             if job.clean && !self.mute {
                 let mut ended = std::mem::take(&mut self.offered);
                 ended.remove(&job.name);
+                self.clean_at = now + LATENCY;
                 self.superseded.extend(ended.into_iter().map(|name| (name, now + LATENCY)));
                 let surplus = self.superseded.len().saturating_sub(SUPERSEDED_KEPT);
                 self.superseded.drain(..surplus);

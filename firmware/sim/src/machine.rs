@@ -13,10 +13,9 @@ use crate::parts::pwm_fans::PwmFans;
 use crate::parts::vid::Vid;
 use crate::strain;
 use hwdrivers::bus::{BusError, Message, SpiMode};
-use hwdrivers::chip::Scale;
+use hwdrivers::chip::{Scale, hashrate};
 use model::{
-    Ampere, Baud, Celsius, ChainLine, FanPart, Megahertz, Percent, Product, RegulatorPart, Rpm, SensorPart, SensorPlace,
-    SupplyPart, Time, Volt, Watt,
+    Ampere, Baud, Celsius, ChainLine, FanPart, Percent, Product, RegulatorPart, SensorPart, SensorPlace, SupplyPart, Time, Volt,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -34,6 +33,8 @@ struct SimBoard {
     heat: BoardHeat,
     rail: Volt,
     plugged: bool,
+    /// When it was plugged in.
+    plugged_at: Time,
     /// When it is put back.
     back_at: Option<Time>,
     /// They were too hot once.
@@ -47,6 +48,8 @@ struct SimBoard {
 /// The simulated machine.
 pub struct World {
     product: Product,
+    /// How its work is simulated.
+    scale: Scale,
     now: Time,
     /// When the next step of heat and fans is due.
     step_at: Time,
@@ -58,8 +61,12 @@ pub struct World {
     spots: Vec<Spot>,
     /// Parts that do not answer.
     silent: BTreeSet<u8>,
-    /// When each sensor was last read.
-    read_at: BTreeMap<u8, Time>,
+    /// When the temperature of each spot was last read, and true.
+    read_at: BTreeMap<usize, Time>,
+    /// The register that each part was told last.
+    registers: BTreeMap<u8, u8>,
+    /// Parts that nobody reaches at their own address, as they answer at another's.
+    strapped: BTreeSet<u8>,
     /// How often parts were told what they must not be told, and which was so last.
     trespasses: (usize, u8),
     /// The I²C bus reaches the control board.
@@ -99,6 +106,7 @@ impl World {
                 heat: BoardHeat::new(air.ambient),
                 rail: Volt(0.0),
                 plugged: true,
+                plugged_at: Time::ZERO,
                 back_at: None,
                 burnt: false,
                 hung,
@@ -107,6 +115,7 @@ impl World {
         }
         let mut world = World {
             product: *product,
+            scale,
             now: Time::ZERO,
             step_at: Time::ZERO + STEP,
             boards,
@@ -115,6 +124,8 @@ impl World {
             spots: fitted::spots(product),
             silent: BTreeSet::new(),
             read_at: BTreeMap::new(),
+            registers: BTreeMap::new(),
+            strapped: BTreeSet::new(),
             trespasses: (0, 0),
             bus_plugged: true,
             lines: BTreeMap::new(),
@@ -158,81 +169,6 @@ impl World {
         for b in &mut self.boards {
             b.chain.advance(self.now);
         }
-    }
-
-    /// Temperature of a chain's chips.
-    #[must_use]
-    pub fn chip_temperature(&self, chain: usize) -> Option<Celsius> {
-        self.boards.get(chain).map(|b| b.heat.chip)
-    }
-
-    /// What a chain's board gets.
-    #[must_use]
-    pub fn rail(&self, chain: usize) -> Option<Volt> {
-        self.boards.get(chain).map(|b| b.rail)
-    }
-
-    /// Whether a chain's rail cannot be switched off where its regulator, if there is one, does not obey: then off is reset held.
-    #[must_use]
-    pub fn is_unswitched(&self, chain: usize) -> bool {
-        let lone = matches!(self.product.supply, SupplyPart::Fixed { .. }) && self.product.supply_enable.is_none();
-        let boards = self.product.hashboards;
-        boards.get(chain).is_some_and(|b| b.regulator == RegulatorPart::Supply || (lone && b.enables.is_empty()))
-    }
-
-    /// Whether what is known of a chain's heat comes through its chips alone.
-    #[must_use]
-    pub fn is_self_measured(&self, chain: usize) -> bool {
-        self.product
-            .hashboards
-            .get(chain)
-            .is_some_and(|b| b.sensors.iter().any(|s| matches!(s.part, SensorPart::OnChip | SensorPart::ThroughChip { .. })))
-    }
-
-    /// The clock of a chain's chips.
-    #[must_use]
-    pub fn clock(&self, chain: usize) -> Option<Megahertz> {
-        self.boards.get(chain).map(|b| b.chain.clock())
-    }
-
-    /// Since when the longest unread sensor of a chain's board has not been read.
-    #[must_use]
-    pub fn unread_since(&self, chain: usize) -> Option<Time> {
-        let of_board = self.spots.iter().filter(|s| s.board == chain);
-        let on_bus = of_board.map(|s| self.read_at.get(&s.address).copied().unwrap_or(Time::ZERO));
-        let hung = self.boards.get(chain).and_then(|b| b.hung.as_ref()).map(Hung::read_at);
-        let sensors = self.product.hashboards.get(chain).map_or(&[][..], |b| b.sensors);
-        let chips = sensors.iter().any(|s| s.part == SensorPart::OnChip).then(|| self.boards.get(chain));
-        on_bus.chain(hung).chain(chips.flatten().map(|b| b.chain.felt_at())).min()
-    }
-
-    /// What the slowest driven fan is told; `None` while the fan controller does not answer.
-    #[must_use]
-    pub fn duty(&self) -> Option<Percent> {
-        if let Some(f) = &self.pwm_fans {
-            return (0..usize::from(self.product.fans)).map(|fan| f.duty(fan)).reduce(|a, b| if b < a { b } else { a });
-        }
-        let address = self.product.fan.address().filter(|a| self.bus_plugged && !self.silent.contains(a))?;
-        let controller = &self.parts.get(&address)?.part;
-        (0..usize::from(self.product.fans)).filter_map(|fan| controller.duty(fan)).reduce(|a, b| if b < a { b } else { a })
-    }
-
-    /// What all boards take.
-    #[must_use]
-    pub fn power(&self) -> Watt {
-        self.boards.iter().fold(Watt(0.0), |sum, b| sum + b.heat.power)
-    }
-
-    /// How many fans turn.
-    #[must_use]
-    pub fn fans_turning(&self) -> usize {
-        self.air.speeds.iter().filter(|s| s.0 > 0.0).count()
-    }
-
-    /// How fast the fans turn.
-    #[must_use]
-    pub fn fan_speeds(&self) -> &[Rpm] {
-        &self.air.speeds
     }
 
     /// What parts are made to feel, to break them.
@@ -324,6 +260,11 @@ impl World {
         }
     }
 
+    /// Straps parts to the addresses of others: at their own nobody reaches them. None heals.
+    pub fn strap(&mut self, own: impl IntoIterator<Item = u8>) {
+        self.strapped = own.into_iter().collect();
+    }
+
     /// Pulls the cable of the I²C bus, or puts it back: no part answers without it.
     pub fn plug_bus(&mut self, plugged: bool) {
         self.bus_plugged = plugged;
@@ -399,7 +340,7 @@ impl World {
     /// Puts a hashboard back in.
     pub fn plug(&mut self, chain: usize) {
         if let Some(b) = self.boards.get_mut(chain) {
-            (b.plugged, b.back_at) = (true, None);
+            (b.plugged, b.back_at, b.plugged_at) = (true, None, self.now);
             // Its parts had no power meanwhile: they are as after power-on, but for what keeps its bytes without.
             let fresh = fitted::fit(&self.product).into_iter();
             let fresh = fresh.filter(|(_, f)| f.board == Some(chain) && !matches!(f.part, Fitted::Eeprom(_)));
@@ -427,6 +368,20 @@ impl World {
     #[must_use]
     pub fn hashing(&self, chain: usize) -> bool {
         self.boards.get(chain).is_some_and(|b| b.chain.hashing())
+    }
+
+    /// When a chain took its last job.
+    #[must_use]
+    pub fn job_at(&self, chain: usize) -> Option<Time> {
+        self.boards.get(chain).map(|b| b.chain.job_at())
+    }
+
+    /// How many candidates all chips that a chain's board should have would test in a second at its clock now.
+    #[must_use]
+    pub fn candidates_due(&self, chain: usize) -> f64 {
+        let layout = self.product.hashboards.get(chain).map(|b| b.chain);
+        let rate = layout.zip(self.clock(chain)).map_or(0.0, |(l, clock)| hashrate(l.chip, clock, u32::from(l.chips)).0);
+        rate / f64::from(self.scale.scale_bits).exp2()
     }
 
     /// How many candidates a chain hashed, and how many of them it had hashed before on the same job.
@@ -539,7 +494,8 @@ impl World {
     fn feel(&mut self) {
         let supply = self.supply_output();
         if let Some(f) = &mut self.pwm_fans {
-            self.air.speeds.iter().enumerate().for_each(|(fan, speed)| f.turn(self.now, fan, *speed));
+            let seen = |fan, speed| self.feigned.speed(self.now, fan, speed);
+            self.air.speeds.iter().enumerate().for_each(|(fan, speed)| f.turn(self.now, fan, seen(fan, *speed)));
         }
         for (place, spot) in self.spots.iter().enumerate() {
             let heat = &self.boards[spot.board].heat;
@@ -555,7 +511,8 @@ impl World {
         }
         for (chain, b) in self.boards.iter().enumerate() {
             let felt = self.feigned.temperature(Probe::Chain(chain), 0, b.heat.chip);
-            b.hung.iter().for_each(|h| h.feel(b.heat.outlet, felt));
+            let lies = self.feigned.lies(Probe::Chain(chain));
+            b.hung.iter().for_each(|h| h.feel(b.heat.outlet, felt, lies));
         }
         if let Some(controller) = self.product.fan.address().and_then(|a| self.parts.get_mut(&a)) {
             for (fan, speed) in self.air.speeds.iter().enumerate() {
@@ -627,14 +584,23 @@ impl World {
         if fitting.board.is_some_and(|board| !self.boards[board].plugged) {
             return Err(BusError::Nack(address));
         }
-        if messages.iter().any(|m| matches!(m, Message::Read(_))) {
-            self.read_at.insert(address, now);
-        }
         let before = fitting.part.trespasses();
         for m in messages {
             match m {
-                Message::Write(bytes) => fitting.part.target().write(now, bytes),
-                Message::Read(buffer) => fitting.part.target().read(now, buffer),
+                Message::Write(bytes) => {
+                    self.registers.extend(bytes.first().map(|register| (address, *register)));
+                    fitting.part.target().write(now, bytes);
+                }
+                Message::Read(buffer) => {
+                    fitting.part.target().read(now, buffer);
+                    let register = self.registers.get(&address).copied().unwrap_or_default();
+                    let true_now = !self.strapped.contains(&address) && !self.feigned.lies(Probe::Bus(address));
+                    for (spot, s) in self.spots.iter().enumerate().filter(|(_, s)| true_now && s.address == address) {
+                        if fitting.part.tells(s.diode, register, buffer.len()) {
+                            self.read_at.insert(spot, now);
+                        }
+                    }
+                }
             }
         }
         let trespassed = fitting.part.trespasses() - before;
@@ -652,6 +618,9 @@ impl World {
 pub fn lock(world: &Mutex<World>) -> MutexGuard<'_, World> {
     world.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[path = "machine_seen.rs"]
+mod seen;
 
 #[cfg(test)]
 #[path = "machine_tests.rs"]

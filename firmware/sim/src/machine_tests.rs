@@ -1,6 +1,8 @@
 //! The world from outside: what buses and lines do to it, and what it does to them.
 
 use super::*;
+use crate::fault::feigned::Felt;
+use model::{Rpm, Watt};
 use std::sync::Arc;
 
 const SCALE: Scale = Scale { zero_bits: 0, scale_bits: 36, stretch_bits: 0 };
@@ -125,4 +127,24 @@ fn sensors_read_the_room_at_first() {
     let mut t = [0; 2];
     b.buses.i2c.transfer(0x4c, &mut [Message::Write(&[0]), Message::Read(&mut t)]).expect("answers");
     assert_eq!(t, [25, 0]);
+}
+
+#[test]
+fn only_a_temperature_that_may_be_true_counts_as_read() {
+    let world = Arc::new(Mutex::new(World::new(&board::bitaxe_max::PRODUCT, 1, SCALE)));
+    let mut buses = buses(&world);
+    let mut unread = |second: u64, register: u8| {
+        lock(&world).advance(Time::from_secs(second));
+        buses.i2c.transfer(0x4c, &mut [Message::Write(&[register]), Message::Read(&mut [0])]).expect("answers");
+        lock(&world).unread_since(0).expect("a chain")
+    };
+    assert_eq!(unread(10, 0x46), Time::ZERO, "a tach is no temperature");
+    assert_eq!(unread(11, 0x01), Time::from_secs(11));
+    lock(&world).feign().sensor(Probe::Bus(0x4c), Some(Felt::Fixed(Celsius(-64.0))));
+    assert_eq!(unread(12, 0x01), Time::from_secs(11), "no board has this");
+    lock(&world).feign().sensor(Probe::Bus(0x4c), None);
+    lock(&world).open_diodes(Probe::Bus(0x4c), true);
+    assert_eq!(unread(13, 0x01), Time::from_secs(11), "a code is no temperature");
+    lock(&world).open_diodes(Probe::Bus(0x4c), false);
+    assert_eq!(unread(14, 0x01), Time::from_secs(14));
 }

@@ -25,6 +25,8 @@ use stratum::v1::Client;
 const SHARE_EXPONENT: i32 = -18;
 /// Longest step, so that heat is looked at often enough.
 const STEP_LIMIT: Duration = Duration::from_millis(100);
+/// The firmware is told the wall clock so often, as on a machine.
+const CLOCK_EVERY: Duration = Duration::from_secs(10);
 /// Unix time at the start of every simulation.
 const START_UNIX: u32 = 1_767_225_600;
 
@@ -86,6 +88,8 @@ pub struct Simulation {
     harms: Harms,
     /// The wall clock is ahead by so many seconds.
     clock_ahead: i64,
+    /// When the firmware is told the wall clock next.
+    clock_at: Time,
     records: Vec<Record>,
 }
 
@@ -145,6 +149,7 @@ impl Simulation {
             watch: Watch::new(product.limits, product.hashboards.len()),
             harms,
             clock_ahead: 0,
+            clock_at: Time::ZERO,
             records: Vec::new(),
             unix,
             world,
@@ -217,13 +222,23 @@ impl Simulation {
     fn step(&mut self, end: Time) {
         let now = self.now;
         let seconds = i64::try_from(now.micros() / 1_000_000).unwrap_or(i64::MAX).saturating_add(self.clock_ahead);
-        self.unix.store(u32::try_from(seconds.saturating_add(i64::from(START_UNIX))).unwrap_or(u32::MAX), Ordering::Relaxed);
+        let unix = u32::try_from(seconds.saturating_add(i64::from(START_UNIX))).unwrap_or(u32::MAX);
+        self.unix.store(unix, Ordering::Relaxed);
+        if now >= self.clock_at {
+            self.clock_at = now + CLOCK_EVERY;
+            self.rig.tell(now, Fact::WallClock(u64::from(unix)));
+        }
         self.rig.turn(now);
+        // Every fault of the catalogue is of a part, which no new start of the program or of the controller mends.
+        if let Some(rung) = self.rig.take_restart().filter(|_| self.scenario.faults != Picked::NONE) {
+            self.watch.violate(now, &format!("a new start is asked for: {rung:?}"));
+        }
         self.carry(now);
         {
             let offered = self.links.iter().any(Link::offers);
             let world = lock(&self.world);
-            self.watch.look(now, &world, offered);
+            let clean_at = self.links.iter().filter(|l| l.offers()).map(Link::clean_at).fold(Time::ZERO, Time::max);
+            self.watch.look(now, &world, offered.then_some(clean_at));
         }
         let pools = self.links.iter().map(Link::wake_at).fold(Time::NEVER, Time::min);
         let wake = self.rig.wake_at().min(pools).min(now + STEP_LIMIT).min(end);

@@ -22,6 +22,16 @@ const BLIND_LIMIT: Duration = Duration::from_secs(60);
 const FANS_LIMIT: Duration = Duration::from_secs(50);
 /// What a duty of 100 % may lack: the controller has 255 steps.
 const FULL_DUTY: Percent = Percent(99.5);
+/// A regulator and a clock divider have steps: what is ordered at a limit may come out so much below it.
+const STEP_BELOW: f64 = 0.99;
+/// And so may a duty: the coarsest controller has 46 steps.
+const DUTY_STEP: Percent = Percent(1.1);
+/// A host looks at fans each 2 s: within two looks it has found that a controller was just plugged in.
+const PLUGGED: Duration = Duration::from_secs(4);
+/// More than the supply gives may be drawn for so long: an overload is judged over seconds, and each step down takes some to show.
+const OVERLOAD_LIMIT: Duration = Duration::from_secs(120);
+/// A job that supersedes all others must have come to every chain in so long.
+const CLEAN_LIMIT: Duration = Duration::from_secs(1);
 /// Violations that are kept; the first ones tell the story.
 const VIOLATIONS_LIMIT: usize = 20;
 /// Least part of their time that chains which nothing is wrong with spend on fresh work while another fails.
@@ -32,7 +42,7 @@ pub const FRESH_LEAST: f64 = 0.99;
 pub struct Work {
     /// Chain-seconds while a pool offered a job.
     pub due: f64,
-    /// Of these, on fresh work.
+    /// Of these, on fresh work: as much of it as all chips would have tested. Candidates lie unevenly, so it may be a little more.
     pub fresh: f64,
 }
 
@@ -69,6 +79,8 @@ pub struct Watch {
     chains: Vec<Seen>,
     /// Since when fewer fans turn than must.
     short_since: Option<Time>,
+    /// Since when more is drawn than the supply gives.
+    over_since: Option<Time>,
     hottest: Celsius,
     work: Work,
     /// What was told to parts that may only be asked, at the last look.
@@ -83,7 +95,17 @@ impl Watch {
     pub fn new(limits: Limits, chains: usize) -> Watch {
         let chains = vec![Seen::default(); chains];
         let (hottest, work, violations) = (Celsius(0.0), Work::default(), Vec::new());
-        Watch { limits, chains, short_since: None, hottest, work, trespasses: 0, looked_at: Time::ZERO, violations }
+        Watch {
+            limits,
+            chains,
+            short_since: None,
+            over_since: None,
+            hottest,
+            work,
+            trespasses: 0,
+            looked_at: Time::ZERO,
+            violations,
+        }
     }
 
     /// Notes what must never be.
@@ -119,8 +141,8 @@ impl Watch {
         }
     }
 
-    /// Looks at everything; `offered` says whether a pool offers a job.
-    pub fn look(&mut self, now: Time, world: &World, offered: bool) {
+    /// Looks at everything; `offered` says whether a pool offers a job, and since when no older one counts.
+    pub fn look(&mut self, now: Time, world: &World, offered: Option<Time>) {
         let passed = now.since(self.looked_at).as_secs_f64();
         self.looked_at = now;
         let (trespasses, address) = world.trespasses();
@@ -132,11 +154,20 @@ impl Watch {
             true => self.short_since.or(Some(now)),
             false => None,
         };
+        self.look_at_power(now, world);
         for chain in 0..self.chains.len() {
             self.look_at_heat(now, chain, world);
             self.look_at_orders(now, chain, world);
             self.look_at_proof(now, chain, world);
-            self.look_at_work(chain, world, if offered { passed } else { 0.0 });
+            self.look_at_work(now, chain, world, offered, passed);
+        }
+    }
+
+    fn look_at_power(&mut self, now: Time, world: &World) {
+        let (power, most) = (world.power(), self.limits.power_max);
+        self.over_since = if power > most { self.over_since.or(Some(now)) } else { None };
+        if self.over_since.is_some_and(|t| now.since(t) > OVERLOAD_LIMIT) {
+            self.violate(now, &format!("{power:.0} are drawn where {most:.0} are given"));
         }
     }
 
@@ -158,8 +189,26 @@ impl Watch {
         if world.rail(chain).is_some_and(|v| v > self.limits.rail_max) {
             self.violate(now, &format!("chain {chain} has a rail above {}", self.limits.rail_max));
         }
-        if world.clock(chain).is_some_and(|c| c.0 > self.limits.clock_max.0 + 1e-6) {
+        // One chip too fast among many does not show in their mean.
+        if world.fastest(chain).is_some_and(|c| c.0 > self.limits.clock_max.0 + 1e-6) {
             self.violate(now, &format!("chain {chain} has a clock above {}", self.limits.clock_max));
+        }
+        let (rail, clock) = (world.rail(chain).unwrap_or_default(), world.clock(chain).unwrap_or_default());
+        let works = rail.0 > 0.0 && clock.0 > 0.0 && world.hashing(chain);
+        // What a sagging supply makes of a rail nobody ordered.
+        if works && !world.sags() && rail.0 < self.limits.rail_min.0 * STEP_BELOW {
+            self.violate(now, &format!("chain {chain} works at a rail of {rail:.2}, below {}", self.limits.rail_min));
+        }
+        if works && clock.0 < self.limits.clock_min.0 * STEP_BELOW {
+            self.violate(now, &format!("chain {chain} works at {clock:.1}, below {}", self.limits.clock_min));
+        }
+        // Chips in reset warm nothing: a rail that nothing can switch off is there before the first order.
+        let on = rail.0 > 0.0 && !(world.is_unswitched(chain) && clock.0 <= 0.0);
+        let low = |d: &Percent| d.0 < self.limits.duty_min.0 - DUTY_STEP.0;
+        // What is plugged in while its power is on cannot have been told before.
+        let new = world.plugged_at(chain).is_some_and(|t| t > Time::ZERO && now.since(t) < PLUGGED);
+        if let Some(duty) = world.duty().filter(|d| on && !new && low(d)) {
+            self.violate(now, &format!("chain {chain} has power and fans are told {duty:.1}, below {}", self.limits.duty_min));
         }
     }
 
@@ -190,7 +239,10 @@ impl Watch {
         }
     }
 
-    fn look_at_work(&mut self, chain: usize, world: &World, due: f64) {
+    /// Fresh is a candidate that was not tested before, of a job that no other has superseded; a chain's time is fresh as far as it tests
+    /// what all its chips would at their clock.
+    fn look_at_work(&mut self, now: Time, chain: usize, world: &World, offered: Option<Time>, passed: f64) {
+        let due = if offered.is_some() { passed } else { 0.0 };
         let (hashes, hashing) = (world.hashes(chain), world.hashing(chain));
         let seen = &mut self.chains[chain];
         let (tested, repeated) = (hashes.0 - seen.hashes.0, hashes.1 - seen.hashes.1);
@@ -198,8 +250,11 @@ impl Watch {
         seen.healthy |= hashing && !seen.touched;
         if seen.healthy {
             self.work.due += due;
-            let fresh = if tested > 0 { 1.0 - repeated as f64 / tested as f64 } else { 1.0 };
-            self.work.fresh += if hashing { due * fresh } else { 0.0 };
+            let clean = offered.unwrap_or_default() + CLEAN_LIMIT;
+            let stale = now > clean && world.job_at(chain).is_none_or(|at| at + CLEAN_LIMIT < clean);
+            let most = world.candidates_due(chain);
+            let counts = hashing && due > 0.0 && !stale && most > 0.0;
+            self.work.fresh += if counts { (tested - repeated) as f64 / most } else { 0.0 };
         }
     }
 }
@@ -214,6 +269,9 @@ mod tests {
 
     const SCALE: Scale = Scale { zero_bits: 0, scale_bits: 36, stretch_bits: 0 };
 
+    /// A pool offers a job that superseded none.
+    const FRESH: Option<Time> = Some(Time::ZERO);
+
     #[test]
     fn power_on_a_board_that_nobody_reads_is_seen() {
         let product = &board::antminer_s19jpro::PRODUCT;
@@ -222,13 +280,14 @@ mod tests {
         let mut handles = buses(&world);
         let end = Time::from_secs(26);
         lock(&world).advance(end);
-        watch.look(end, &lock(&world), true);
+        watch.look(end, &lock(&world), FRESH);
         assert_eq!(watch.violations, Vec::<String>::new());
         handles.gpio.set(65, true).expect("a line");
         let enable = [0x55, 0xaa, 5, 0x15, 1, 0, 0x1b];
         handles.i2c.transfer(0x21, &mut [Message::Write(&enable)]).expect("answers");
-        watch.look(end, &lock(&world), true);
-        assert_eq!(watch.violations, ["26.0 s: chain 1 has a temperature 26s old and power"]);
+        watch.look(end, &lock(&world), FRESH);
+        let told = ["has power and fans are told 0.0 %, below 20 %", "has a temperature 26s old and power"];
+        assert_eq!(watch.violations, told.map(|what| format!("26.0 s: chain 1 {what}")));
     }
 
     #[test]
@@ -242,7 +301,7 @@ mod tests {
         tell(0x20, &enable);
         tell(0x50, &[0]);
         let look = |watch: &mut Watch| {
-            watch.look(Time::from_secs(1), &lock(&world), true);
+            watch.look(Time::from_secs(1), &lock(&world), FRESH);
             watch.violations.len()
         };
         assert_eq!(look(&mut watch), 0);
@@ -269,13 +328,13 @@ mod tests {
         let product = &board::antminer_s19jpro::PRODUCT;
         let world = World::new(product, 1, SCALE);
         let mut watch = Watch::new(product.limits, 3);
-        watch.look(Time::from_secs(1), &world, true);
+        watch.look(Time::from_secs(1), &world, FRESH);
         assert_eq!(watch.work().due, 0.0, "none has hashed yet");
         watch.chains.iter_mut().for_each(|c| c.healthy = true);
         watch.touch(&[1]);
-        watch.look(Time::from_secs(2), &world, true);
+        watch.look(Time::from_secs(2), &world, FRESH);
         assert_eq!((watch.work().due, watch.work().fresh), (2.0, 0.0), "two chains hash no more");
-        watch.look(Time::from_secs(3), &world, false);
+        watch.look(Time::from_secs(3), &world, None);
         assert_eq!(watch.work().due, 2.0, "nobody offers a job");
     }
 }

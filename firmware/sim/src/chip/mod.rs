@@ -116,6 +116,8 @@ pub struct SimChain {
     baud: Baud,
     parser: Parser,
     job: Option<JobFrame>,
+    /// When it took its last job.
+    job_at: Time,
     /// Cores that jobs have opened, where the model wants that.
     opened: u64,
     /// Their clocks: the mean and the highest.
@@ -163,6 +165,7 @@ impl SimChain {
             baud: Baud(0),
             parser: Parser::new(facts.framing, facts.job),
             job: None,
+            job_at: Time::ZERO,
             opened: 0,
             clocks: (Megahertz(0.0), Megahertz(0.0)),
             due: BinaryHeap::new(),
@@ -268,6 +271,12 @@ impl SimChain {
     pub fn chip_clock(&self, chip: u8) -> Megahertz {
         let chip = if self.listens() { self.chips[..self.reach()].get(usize::from(chip)) } else { None };
         Megahertz(chip.and_then(|c| c.pll).map_or(0.0, Pll::mhz))
+    }
+
+    /// When it took its last job.
+    #[must_use]
+    pub fn job_at(&self) -> Time {
+        self.job_at
     }
 
     /// Whether any chip works on a job.

@@ -50,7 +50,7 @@ impl SimChain {
             return;
         }
         self.settle();
-        self.job = Some(job);
+        (self.job, self.job_at) = (Some(job), self.now);
         let (reach, now) = (self.reach(), nanos(self.now));
         for chip in &mut self.chips[..reach] {
             (chip.walk, chip.from) = (None, now);

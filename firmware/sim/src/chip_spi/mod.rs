@@ -141,6 +141,8 @@ pub struct SpiRing {
     walked: Walked,
     /// When a register block was read last.
     felt_at: Time,
+    /// When a chip took its last job.
+    job_at: Time,
 }
 
 impl SpiRing {
@@ -188,6 +190,7 @@ impl SpiRing {
             hashes_repeated: 0,
             walked: Walked::default(),
             felt_at: Time::ZERO,
+            job_at: Time::ZERO,
         })
     }
 
@@ -284,11 +287,23 @@ impl SpiRing {
         if self.listens() { self.clocks.0 } else { Megahertz(0.0) }
     }
 
+    /// The fastest chip's clock.
+    #[must_use]
+    pub fn fastest(&self) -> Megahertz {
+        if self.listens() { self.clocks.1 } else { Megahertz(0.0) }
+    }
+
     /// The clock of one chip; 0 as for [`SpiRing::clock`], and beyond the ring's end.
     #[must_use]
     pub fn chip_clock(&self, chip: usize) -> Megahertz {
         let chip = if self.listens() { self.chips[..self.reach].get(chip) } else { None };
         chip.map_or(Megahertz(0.0), |c| c.clock)
+    }
+
+    /// When one of its chips took its last job.
+    #[must_use]
+    pub fn job_at(&self) -> Time {
+        self.job_at
     }
 
     /// Whether any chip works on a job.
@@ -440,6 +455,7 @@ impl SpiRing {
             }
             Command::Job { id, chip, frame } => {
                 let job = Job::read(&self.kind, id, &frame);
+                self.job_at = self.now;
                 for c in self.of(chip) {
                     // A third one is lost.
                     if c.jobs.len() < 2 {

@@ -6,7 +6,7 @@
 use super::feigned::Felt;
 use super::harm::Harm;
 use super::line::Damage;
-use model::{Celsius, FaultCode};
+use model::{Celsius, ChainLine, FaultCode};
 use std::time::Duration;
 
 /// When a fault is ended.
@@ -64,6 +64,10 @@ pub struct Kind {
     pub fades: &'static [FaultCode],
     /// Whether the chains that it hits must be off once it was named.
     pub off: bool,
+    /// Whether the chain that it hits must hash on while it lasts.
+    pub hashes: bool,
+    /// Whether the others, where they have to stop for it, must hash again while it lasts.
+    pub others: bool,
 }
 
 const fn seconds(s: u64) -> Duration {
@@ -84,6 +88,8 @@ const ROW: Kind = Kind {
     shows: &[],
     fades: &[],
     off: false,
+    hashes: false,
+    others: false,
 };
 
 /// A part of the control bus that fails cuts the power of a board or of all.
@@ -106,6 +112,7 @@ pub const KINDS: &[Kind] = &[
         harm: Harm::Sensor(&[Felt::Fixed(Celsius(-64.0)), Felt::Fixed(Celsius(0.0)), Felt::Fixed(Celsius(127.0))]),
         recovery: Recovery::Power,
         shows: &[FaultCode::SensorAbsurd, FaultCode::SensorLost],
+        off: true,
         ..ROW
     },
     Kind {
@@ -113,6 +120,7 @@ pub const KINDS: &[Kind] = &[
         harm: Harm::Sensor(&[Felt::Off(Celsius(40.0)), Felt::Off(Celsius(-40.0))]),
         recovery: Recovery::Power,
         shows: &[FaultCode::SensorAbsurd],
+        off: true,
         ..ROW
     },
     // A board comes back with a sensor that goes on saying what it said when the board was pulled. While the board hashes evenly that
@@ -124,6 +132,7 @@ pub const KINDS: &[Kind] = &[
         length: named(600, 20),
         recovery: Recovery::Power,
         shows: &[FaultCode::SensorAbsurd],
+        off: true,
         ..ROW
     },
     // The diode's line is cut: the part says so by a bit or a code of its own, and never by a temperature. A sensor that measures itself
@@ -133,6 +142,7 @@ pub const KINDS: &[Kind] = &[
         harm: Harm::SensorOpen,
         recovery: Recovery::Power,
         shows: &[FaultCode::SensorAbsurd, FaultCode::SensorLost],
+        off: true,
         ..ROW
     },
     // Longer than power may last without it.
@@ -195,9 +205,20 @@ pub const KINDS: &[Kind] = &[
         fades: NOISE_FADES,
         ..ROW
     },
+    // What is damaged fails its checksum, and is asked or told again: the chain hashes on.
     Kind {
         name: "uart-noise",
-        harm: Harm::Line(Damage::Noise(10)),
+        harm: Harm::Noise { line: ChainLine::Uart, permille: 10 },
+        length: named(120, 20),
+        shows: &[FaultCode::ChainNoise],
+        fades: NOISE_FADES,
+        hashes: true,
+        ..ROW
+    },
+    // In a ring on SPI one wrong bit makes of a job's header that of a reset, which every chip obeys: the chain may have to begin anew.
+    Kind {
+        name: "spi-noise",
+        harm: Harm::Noise { line: ChainLine::Spi, permille: 10 },
         length: named(120, 20),
         shows: LINE,
         fades: NOISE_FADES,
@@ -212,7 +233,16 @@ pub const KINDS: &[Kind] = &[
         fades: &[FaultCode::HardwareErrors],
         ..ROW
     },
-    Kind { name: "pic-silent", harm: Harm::RegulatorSilent, recovery: Recovery::Power, shows: &[FaultCode::RailFailed], ..ROW },
+    // Its rail cannot be shown to be off but by the supply, which the others hang on as well: they stop, and must come back without it.
+    Kind {
+        name: "pic-silent",
+        harm: Harm::RegulatorSilent,
+        recovery: Recovery::Power,
+        shows: &[FaultCode::RailFailed],
+        off: true,
+        others: true,
+        ..ROW
+    },
     // The controller resets while its board hashes and comes back in its boot loader, which takes what starts or feeds a rail for what it
     // likes. A host cannot know before it asks, or hears no answer to its heartbeat; from then on any word but a question is a violation
     // (`watch`). The others go on. Repaired on the table.
@@ -305,8 +335,8 @@ pub const KINDS: &[Kind] = &[
         shows: &[FaultCode::UpstreamSilent, FaultCode::UpstreamDown, FaultCode::NoWork],
         ..ROW
     },
-    // A year ahead, and back: nothing that protects or hashes may look at the wall clock.
-    Kind { name: "clock-jump", harm: Harm::ClockJump(365 * 86_400), length: Length::For(seconds(60)), ..ROW },
+    // A year and half an hour ahead, and back: nothing that protects or hashes may look at the wall clock, and a schedule at the hour alone.
+    Kind { name: "clock-jump", harm: Harm::ClockJump(365 * 86_400 + 1_800), length: Length::For(seconds(60)), ..ROW },
     Kind {
         name: "over-heat",
         harm: Harm::Ambient(Celsius(70.0)),

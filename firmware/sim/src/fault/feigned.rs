@@ -67,6 +67,13 @@ impl Feigned {
         }
     }
 
+    /// Whether what a sensor says is so wrong that its host can know: it jumped, or says what no board can have. One that is stuck says
+    /// what may be true until its board's heat changes.
+    #[must_use]
+    pub fn lies(&self, probe: Probe) -> bool {
+        matches!(self.sensors.get(&probe), Some((Felt::Fixed(_) | Felt::Off(_), _)))
+    }
+
     /// What a fan's tach sees where it turns so fast.
     #[must_use]
     pub fn speed(&self, now: Time, fan: usize, truth: Rpm) -> Rpm {

@@ -10,7 +10,7 @@ use super::luck::Luck;
 use crate::fitted::image_of;
 use crate::machine::{World, lock};
 use crate::simulation::Simulation;
-use model::{Attachment, Celsius, Diode, Hashboard, Product, RegulatorPart, SensorPart, SensorPlace, SensorSpot};
+use model::{Attachment, Celsius, ChainLine, Diode, Hashboard, Product, RegulatorPart, SensorPart, SensorPlace, SensorSpot};
 use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -53,6 +53,13 @@ pub enum Harm {
     DeadDomain,
     /// A chain's line is damaged.
     Line(Damage),
+    /// Of a thousand bytes of a chain's line so many have a wrong bit, where it is of this kind.
+    Noise {
+        /// Which kind.
+        line: ChainLine,
+        /// How many.
+        permille: u64,
+    },
     /// A chain's chips compute wrongly now and then.
     WrongNonces,
     /// A board's regulator does not answer.
@@ -90,6 +97,10 @@ pub struct Aim {
     pub place: String,
     /// Chains that may stop hashing by it.
     pub touched: Vec<usize>,
+    /// Chains that it hits itself: what is said of another one is not said of it.
+    pub own: Vec<usize>,
+    /// Whether it hits one fan alone.
+    one_fan: bool,
     chain: usize,
     number: usize,
     addresses: Vec<u8>,
@@ -99,6 +110,16 @@ pub struct Aim {
     /// The maker's name of another board.
     name: &'static str,
     seed: u64,
+}
+
+impl Aim {
+    /// Whether what the firmware says of this place may be said of what was hit.
+    #[must_use]
+    pub fn is_at(&self, place: &str) -> bool {
+        let number = |of: &str| place.strip_prefix(of)?.split(' ').next()?.parse::<usize>().ok();
+        let chain = number("chain ").is_none_or(|chain| self.own.contains(&chain));
+        chain && (!self.one_fan || number("fan ").is_none_or(|fan| fan == self.number))
+    }
 }
 
 /// A part at its address, and the chain whose board carries it.
@@ -163,9 +184,17 @@ impl Harm {
     pub fn aim(self, product: &Product, luck: &mut Luck) -> Option<Aim> {
         let all: Vec<usize> = (0..product.hashboards.len()).collect();
         let chain = luck.pick(&all)?;
-        let of_chain = Aim { place: format!("chain {chain}"), touched: vec![chain], chain, seed: luck.bits(), ..Aim::default() };
+        let of_chain = Aim {
+            place: format!("chain {chain}"),
+            touched: vec![chain],
+            own: vec![chain],
+            chain,
+            seed: luck.bits(),
+            ..Aim::default()
+        };
         let (every, hit) = (all.clone(), of_chain.clone());
-        let of_all = move |place: &str| Aim { place: place.to_owned(), touched: every.clone(), ..hit.clone() };
+        let of_all =
+            move |place: &str| Aim { place: place.to_owned(), touched: every.clone(), own: every.clone(), ..hit.clone() };
         // Fewer fans than must turn cost all chains their power.
         let spare = product.fans > product.limits.fans_min;
         Some(match self {
@@ -182,15 +211,17 @@ impl Harm {
                 }
                 let addresses: Vec<u8> = spots.iter().map(|s| s.address).collect();
                 let own: Option<Vec<usize>> = spots.iter().map(|s| s.chain).collect();
-                Aim { addresses: addresses.clone(), touched: own.unwrap_or(all), place: hex(&addresses), ..of_chain }
+                let touched = own.unwrap_or(all);
+                Aim { addresses: addresses.clone(), own: touched.clone(), touched, place: hex(&addresses), ..of_chain }
             }
             Harm::Sensor(felt) => {
                 let s = luck.pick(&sensors(product))?;
                 // Danger on a board whose rail is the supply itself switches the supply off, and so every board.
                 let alone = product.hashboards.iter().all(|b| b.regulator != RegulatorPart::Supply);
-                let touched = s.chain.filter(|_| alone).map_or(all, |c| vec![c]);
+                let own = s.chain.map_or_else(|| all.clone(), |c| vec![c]);
+                let touched = if alone { own.clone() } else { all };
                 let felt = luck.pick(felt);
-                Aim { place: format!("sensor {:#04x}", s.address), touched, addresses: vec![s.address], felt, ..of_chain }
+                Aim { place: format!("sensor {:#04x}", s.address), touched, own, addresses: vec![s.address], felt, ..of_chain }
             }
             Harm::SensorStuck | Harm::SensorOpen => {
                 let holds = if self == Harm::SensorStuck { follows } else { can_open };
@@ -201,13 +232,13 @@ impl Harm {
                 };
                 let alone = product.hashboards.iter().all(|b| b.regulator != RegulatorPart::Supply);
                 let touched = if alone { vec![chain] } else { all };
-                Aim { place, touched, chain, probe: Some(probe), ..of_chain }
+                Aim { place, touched, own: vec![chain], chain, probe: Some(probe), ..of_chain }
             }
             Harm::FanStall { all: true } if product.fans > 0 => of_all("all fans"),
             Harm::FanStall { .. } | Harm::TachNoise if product.fans > 0 => {
                 let number = luck.below(usize::from(product.fans));
-                let touched = if spare { Vec::new() } else { all };
-                Aim { place: format!("fan {number}"), number, touched, ..of_chain }
+                let touched = if spare { Vec::new() } else { all.clone() };
+                Aim { place: format!("fan {number}"), number, touched, own: all, one_fan: true, ..of_chain }
             }
             Harm::FanStall { .. } | Harm::TachNoise => return None,
             Harm::ChainCut => {
@@ -236,6 +267,7 @@ impl Harm {
                 let name = luck.pick(&others.into_iter().collect::<Vec<_>>())?;
                 Aim { place: format!("chain {chain}, a {name}"), name, ..of_chain }
             }
+            Harm::Noise { line, .. } => (product.hashboards[chain].line == line).then_some(of_chain)?,
             Harm::Line(_) | Harm::WrongNonces | Harm::HotUnplug => of_chain,
             Harm::RegulatorSilent => {
                 // A DS4432U is told its code once and never asked again: that it fell silent cannot be known, and changes nothing.
@@ -253,11 +285,12 @@ impl Harm {
                 if moved.is_empty() {
                     return None;
                 }
-                Aim { moved, ..of_all(&format!("chain {chain} at the addresses of chain {other}")) }
+                let own = vec![chain, other];
+                Aim { moved, own, ..of_all(&format!("chain {chain} at the addresses of chain {other}")) }
             }
             Harm::UsbUnplug => matches!(product.attachment, Attachment::Usb(_)).then(|| of_all("USB device"))?,
             Harm::PoolDrop | Harm::PoolSilence => of_all("upstream 0"),
-            Harm::ClockJump(_) => Aim { place: "wall clock".to_owned(), touched: Vec::new(), ..of_chain },
+            Harm::ClockJump(_) => Aim { place: "wall clock".to_owned(), touched: Vec::new(), own: Vec::new(), ..of_chain },
             Harm::Ambient(_) | Harm::Trips => of_all("room"),
         })
     }
@@ -283,13 +316,14 @@ impl Harm {
     pub fn set_machine(self, aim: &Aim, product: &Product, world: &Mutex<World>, harms: &Harms, on: bool) {
         match self {
             // The buses' harm is taken before the world on every transfer, so never while the world is held.
+            Harm::Noise { permille, .. } => return harms.line(aim.chain, on.then_some(Damage::Noise(permille))),
             Harm::Line(damage) => return harms.line(aim.chain, on.then_some(damage)),
             Harm::UsbUnplug => {
                 harms.pull_usb(on);
                 harms.bus().lose(on);
                 (0..product.hashboards.len()).for_each(|chain| harms.line(chain, on.then_some(Damage::Gone)));
             }
-            Harm::Twins => return harms.bus().strap(aim.moved.iter().copied().filter(|_| on)),
+            Harm::Twins => harms.bus().strap(aim.moved.iter().copied().filter(|_| on)),
             _ => {}
         }
         let mut world = lock(world);
@@ -338,7 +372,8 @@ impl Harm {
             Harm::Ambient(air) => world.set_ambient(if on { air } else { ROOM }),
             // In virtual time its course is the scenario's.
             Harm::Trips => world.set_ambient(if on { FURNACE } else { ROOM }),
-            Harm::Line(_) | Harm::BootLoader | Harm::Twins | Harm::PoolDrop | Harm::PoolSilence | Harm::ClockJump(_) => {}
+            Harm::Twins => world.strap(aim.moved.iter().map(|(own, _)| *own).filter(|_| on)),
+            Harm::Line(_) | Harm::Noise { .. } | Harm::BootLoader | Harm::PoolDrop | Harm::PoolSilence | Harm::ClockJump(_) => {}
         }
     }
 

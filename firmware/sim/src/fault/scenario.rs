@@ -13,7 +13,8 @@ use super::luck::Luck;
 use crate::machine::lock;
 use crate::simulation::Simulation;
 use crate::watch::FRESH_LEAST;
-use model::{Command, FaultCode, Severity, Time};
+use control::Fact;
+use model::{Command, FaultCode, Hours, PowerPlan, Severity, Task, Time};
 use serde::Serialize;
 use std::time::Duration;
 
@@ -36,6 +37,8 @@ const SETTLE: Duration = Duration::from_secs(10);
 const FADE: Duration = Duration::from_secs(700);
 /// A machine that is not back in time is waited for so long, and once more after a start.
 const LATE: Duration = Duration::from_secs(600);
+/// Back is who was well for so long without a break: a chain that begins, and falls over at once, is not.
+const STEADY: Duration = Duration::from_secs(30);
 /// Fewer chain-seconds than this say nothing about a part of a hundred.
 const WORK_LEAST: f64 = 20.0;
 /// So many trips need a person.
@@ -61,6 +64,9 @@ pub struct Record {
 /// Injects these kinds, one after the other, until `end`.
 pub(crate) fn run(sim: &mut Simulation, picked: Picked, seed: u64, end: Time) -> Vec<Record> {
     let mut kinds: Vec<_> = picked.kinds().collect();
+    // Every run is of the first hours of a day: a clock that is wrong must not bring the pause about.
+    let pause = Hours { from: 12 * 60, to: 13 * 60, task: Task::Pause };
+    sim.tell(Fact::PowerPlan(PowerPlan { hours: vec![pause], ..PowerPlan::default() }));
     let mut luck = Luck::new(seed ^ 0xfa01_7500);
     luck.shuffle(&mut kinds);
     let mut run = Run { sim, luck, records: Vec::new() };
@@ -118,21 +124,35 @@ impl Run<'_> {
         true
     }
 
-    /// All chains hash, with all their chips as far as those are known, and nothing but this is shown.
+    /// All chains hash, in the physics as in what the firmware says of it, with all their chips as far as those are known, and nothing
+    /// but this is shown.
     fn is_well(&self, fades: &[FaultCode]) -> bool {
+        if !(0..self.sim.product().hashboards.len()).all(|c| self.hashes(c)) {
+            return false;
+        }
         // A notice says that all goes on: power that was held down is raised by and by.
         let left = |f: &&model::Fault| f.code.severity() > Severity::Notice;
         let only = self.sim.rig().faults().iter().filter(left).all(|f| fades.contains(&f.code));
         only && self.sim.is_whole(fades.contains(&FaultCode::ChainShort))
     }
 
-    fn names(&self, kind: &Kind) -> bool {
-        self.sim.rig().faults().iter().any(|f| kind.shows.contains(&f.code))
+    /// Whether the firmware calls it what the row says, and no other chain or fan than the one that was hit.
+    fn names(&self, kind: &Kind, aim: &Aim) -> bool {
+        self.sim.rig().faults().iter().any(|f| kind.shows.contains(&f.code) && aim.is_at(&f.place))
+    }
+
+    fn is_short(&self, aim: &Aim) -> bool {
+        self.sim.rig().faults().iter().any(|f| f.code == FaultCode::ChainShort && aim.is_at(&f.place))
     }
 
     fn shown(&self) -> String {
         let mut shown: Vec<_> = self.sim.rig().faults().iter().map(|f| format!("{} at {}", f.code.code(), f.place)).collect();
-        shown.push(format!("{} chains hash", self.sim.hashing()));
+        let (world, all) = (lock(self.sim.world()), 0..self.sim.product().hashboards.len());
+        let of = |c: usize| (world.rail(c).unwrap_or_default(), world.clock(c).unwrap_or_default(), world.hashing(c));
+        let truth = all
+            .map(of)
+            .map(|(rail, clock, hashes)| format!("{rail:.1}, {clock:.0}, {}", if hashes { "at work" } else { "idle" }));
+        shown.push(format!("{} chains hash: {}", self.sim.hashing(), truth.collect::<Vec<_>>().join("; ")));
         shown.join(", ")
     }
 
@@ -160,7 +180,7 @@ impl Run<'_> {
             _ => self.hold(kind, aim),
         };
         let ended = self.sim.now();
-        let (named, back) = self.come_back(kind, ended, named);
+        let (named, back) = self.come_back(kind, aim, ended, named);
         if !named && !kind.shows.is_empty() {
             let shown = self.shown();
             self.violate(&format!("{} ({}): the firmware never named it; there is: {shown}", kind.name, aim.place));
@@ -185,33 +205,95 @@ impl Run<'_> {
         let (name, place, at_seconds) = (kind.name, aim.place.clone(), at.secs_f64());
         self.records.push(Record { name, place, at_seconds, recovered_seconds, latched });
         // What was read last before the end is judged a little later.
-        self.pass(SETTLE);
-        if back && !self.until(FADE, |r| r.is_well(&[])) {
+        if back {
+            self.stay(kind, aim, SETTLE, |_| false);
+        } else {
+            self.pass(SETTLE);
+        }
+        // What is not judged over minutes has gone by now.
+        let fade = if kind.fades.is_empty() { Duration::ZERO } else { FADE };
+        if back && !self.stay(kind, aim, fade, |r| r.is_well(&[])) {
             let shown = self.shown();
             self.violate(&format!("{} ({}): long after it there is: {shown}", kind.name, aim.place));
-            return false;
+            return self.until(LATE, |r| r.is_well(&[]));
         }
         self.sim.touch(&[]);
         back
+    }
+
+    /// Lets time pass until this holds, at most so long, in a machine that is back and must stay so; gives whether it held.
+    ///
+    /// One that came back short of chips, and was said to be, may be started once more to count them.
+    fn stay(&mut self, kind: &Kind, aim: &Aim, limit: Duration, holds: impl Fn(&Self) -> bool) -> bool {
+        let (by, mut told) = (self.sim.now() + limit, false);
+        let (mut short, mut short_since) = (false, None);
+        while !holds(self) {
+            short |= kind.fades.contains(&FaultCode::ChainShort) && self.is_short(aim);
+            if !told && !self.is_well(kind.fades) {
+                let now = self.sim.now();
+                if short && now.since(*short_since.get_or_insert(now)) <= kind.recovery.limit() {
+                    self.pass(LOOK);
+                    continue;
+                }
+                told = true;
+                let shown = self.shown();
+                self.violate(&format!("{} ({}): it was back and is not any more; there is: {shown}", kind.name, aim.place));
+            }
+            if self.sim.now() >= by {
+                return holds(self);
+            }
+            self.pass(LOOK);
+        }
+        true
     }
 
     /// Does the harm for as long as the row says; gives whether the firmware named it.
     fn hold(&mut self, kind: &Kind, aim: &Aim) -> bool {
         kind.harm.set(aim, self.sim, true);
         let named = match kind.length {
+            // What must not be noticed may change nothing.
+            Length::For(time) if kind.shows.is_empty() => {
+                self.rest(time);
+                true
+            }
             Length::For(time) | Length::Course(time) => {
                 self.pass(time);
-                self.names(kind)
+                self.names(kind, aim)
             }
             Length::Named { within, lasts } => {
-                let named = self.until(within, |r| r.names(kind));
+                let stands = |r: &Self| kind.hashes && aim.own.iter().any(|c| !r.hashes(*c) && !r.may_stop(*c));
+                let named = self.until(within, |r| r.names(kind, aim) || stands(r));
+                // What is unsaid before it is over was no name of it.
+                let by = self.sim.now() + within;
+                let mut named = named;
+                while kind.off && named {
+                    self.pass(SETTLE);
+                    if self.names(kind, aim) {
+                        break;
+                    }
+                    let left = by.since(self.sim.now());
+                    named = self.until(left, |r| r.names(kind, aim));
+                }
+                if kind.hashes && (stands(self) || self.until(lasts, stands)) {
+                    let shown = self.shown();
+                    self.violate(&format!("{} ({}): its chain hashes no more; there is: {shown}", kind.name, aim.place));
+                }
+                let named = named && self.names(kind, aim);
+                if !named {
+                    let (after, shown) = (within.as_secs(), self.shown());
+                    self.violate(&format!("{} ({}): it was not named within {after} s; there is: {shown}", kind.name, aim.place));
+                }
                 self.pass(lasts.min(SETTLE));
                 let left = lasts.saturating_sub(SETTLE);
-                let runs = |r: &Self| aim.touched.iter().any(|c| r.runs(*c));
+                let runs = |r: &Self| aim.own.iter().any(|c| r.runs(*c));
                 if !kind.off {
                     self.pass(left);
                 } else if self.until(left, runs) {
-                    self.violate(&format!("{} ({}): its board is not off", kind.name, aim.place));
+                    let shown = self.shown();
+                    self.violate(&format!("{} ({}): its board is not off; there is: {shown}", kind.name, aim.place));
+                }
+                if kind.others {
+                    self.await_others(kind, aim);
                 }
                 named
             }
@@ -225,6 +307,31 @@ impl Run<'_> {
             kind.harm.set(aim, self.sim, false);
         }
         named
+    }
+
+    /// Whether a chain works, in the physics.
+    fn hashes(&self, chain: usize) -> bool {
+        self.runs(chain) && lock(self.sim.world()).hashing(chain)
+    }
+
+    /// Whether a chain on a bad line has a reason to stop that was said: its only thermometers are reached by that line and were lost, or so
+    /// few jobs of a hundred bytes and more come through that it gives too little, and is started anew.
+    fn may_stop(&self, chain: usize) -> bool {
+        let (own, world) = (format!("chain {chain}"), lock(self.sim.world()));
+        let lost = |f: &model::Fault| f.code == FaultCode::SensorLost && f.place.starts_with(&format!("{own} "));
+        let slow = |f: &model::Fault| f.code == FaultCode::ChainSlow && f.place == own;
+        self.sim.rig().faults().iter().any(|f| slow(f) || (world.is_self_measured(chain) && lost(f)))
+    }
+
+    /// The chains that were not hit hash again while it lasts.
+    fn await_others(&mut self, kind: &Kind, aim: &Aim) {
+        let all = 0..self.sim.product().hashboards.len();
+        let others: Vec<usize> = all.filter(|c| !aim.own.contains(c)).collect();
+        let back = |r: &Self| others.iter().all(|c| r.hashes(*c));
+        if !self.until(kind.recovery.limit(), back) {
+            let shown = self.shown();
+            self.violate(&format!("{} ({}): the others do not go on; there is: {shown}", kind.name, aim.place));
+        }
     }
 
     /// Whether a chain has power and a clock.
@@ -242,7 +349,7 @@ impl Run<'_> {
             let chains = self.sim.product().hashboards.len();
             let off = |r: &Self| {
                 let danger = r.sim.rig().faults().iter().filter(|f| kind.shows.contains(&f.code)).count();
-                danger >= chains && r.sim.hashing() == 0
+                danger >= chains && (0..chains).all(|c| !r.runs(c))
             };
             let tripped = self.until(TRIP_LIMIT, off);
             lock(self.sim.world()).set_ambient(ROOM);
@@ -258,16 +365,22 @@ impl Run<'_> {
         true
     }
 
-    /// Waits until all chains hash, as long as the row allows.
-    fn come_back(&mut self, kind: &Kind, ended: Time, mut named: bool) -> (bool, Back) {
-        let mut cool_at = None;
+    /// Waits until all chains hash and go on so, as long as the row allows.
+    fn come_back(&mut self, kind: &Kind, aim: &Aim, ended: Time, mut named: bool) -> (bool, Back) {
+        let (mut cool_at, mut well_since) = (None, None);
         loop {
-            if !named && self.names(kind) {
+            if !named && self.names(kind, aim) {
                 named = true;
             }
             // What is not noticed at once must be noticed before it counts as over.
-            if self.is_well(kind.fades) && (named || kind.shows.is_empty() || matches!(kind.length, Length::Named { .. })) {
-                return (named, Back::After(self.sim.now().since(ended)));
+            let over = named || kind.shows.is_empty() || matches!(kind.length, Length::Named { .. });
+            well_since = if over && self.is_well(kind.fades) { well_since.or(Some(self.sim.now())) } else { None };
+            if let Some(since) = well_since {
+                if self.sim.now().since(since) >= STEADY {
+                    return (named, Back::After(since.since(ended)));
+                }
+                self.pass(LOOK);
+                continue;
             }
             if cool_at.is_none() && self.sim.is_cool() {
                 cool_at = Some(self.sim.now());
@@ -288,8 +401,9 @@ impl Run<'_> {
     /// whether it is back.
     fn help(&mut self, kind: &Kind, aim: &Aim, ended: Time) -> (Option<Duration>, bool, bool) {
         if kind.latches {
-            let hashing = self.sim.hashing();
-            if self.until(LATCH_WATCH, |r| r.sim.hashing() > hashing) {
+            let all = 0..self.sim.product().hashboards.len();
+            let latched: Vec<usize> = all.filter(|c| !self.runs(*c)).collect();
+            if self.until(LATCH_WATCH, |r| latched.iter().any(|c| r.runs(*c))) {
                 self.violate(&format!("{} ({}): its latch ended by itself", kind.name, aim.place));
             }
         } else {
