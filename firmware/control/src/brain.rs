@@ -5,13 +5,13 @@
 
 use crate::{
     Fact, Order, PowerPlace,
-    bringup::{Chain, TIMING, Want},
+    bringup::{Chain, Want},
     failover::Failover,
     faults::Faults,
     guard::guard,
     health::{Finding, Health},
     hunger::Hunger,
-    ladder::{Ladder, Rung, SURPRISE},
+    ladder::{Ladder, Rung, silence},
     power::{Draw, Power},
     schedule::{Found, Schedule},
     supply::Supply,
@@ -44,8 +44,8 @@ const TICK: Duration = Duration::from_secs(1);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Noise and lost orders that were not told again for so long are over.
 const PASSING: Duration = Duration::from_secs(60);
-/// Longest silence of a chain that is left alone, however slow it is.
-const SILENCE_MOST: Duration = Duration::from_secs(3600);
+/// A chain whose nonces are wrong too often for so long is started anew.
+const ERRS_LONG: Duration = Duration::from_secs(600);
 /// After a stop, hands report for at least this long what they found before.
 const STOP_LEAST: Duration = Duration::from_millis(200);
 /// After a stop, pools are kept at most this long for their answers to the last shares.
@@ -383,12 +383,13 @@ impl Brain {
         }
         self.follow_health(now, &mut orders);
         self.climb(now, allowed && !paused, &mut orders);
-        for (chain, tally) in &self.tallies {
+        for (chain, tally) in &mut self.tallies {
             if tally.hardware_errors == 0 {
                 continue;
             }
             let place = place(self.chains.len(), *chain);
             let errs = tally.errs(now, self.faults.has(FaultCode::HardwareErrors, &place));
+            tally.errs_since = if errs { tally.errs_since.or(Some(now)) } else { None };
             let detail = "more than one nonce in twenty was wrong in the last ten minutes";
             self.faults.set(errs, FaultCode::HardwareErrors, &place, detail);
         }
@@ -537,12 +538,19 @@ impl Brain {
             // Weak chips that were slowed promise less than their chain's clock.
             let tuned = self.tuner.as_ref().and_then(|t| t.gives(usize::from(chain.id.0))).map_or(nominal, |y| y.rate.0);
             let hashes = nominal.min(tuned);
+            // Wrong for long: noise may have damaged what its chips were set to, which a start sets anew.
+            let errs = self.tallies.get_mut(&chain.id).filter(|t| chain.is_hashing() && t.errs_for(now) >= ERRS_LONG);
+            if let Some(tally) = errs.filter(|_| health.may_restart(now, FaultCode::HardwareErrors)) {
+                tally.forget_errors();
+                let detail = "more than one nonce in twenty was wrong for ten minutes: it is started anew";
+                chain.failed(now, FaultCode::HardwareErrors, detail, &mut self.faults, orders);
+            }
             let code = FaultCode::ChainSlow;
             let place = || format!("chain {}", chain.id.0);
             match health.pass(now, works.then(|| hashes / f64::from(bits).exp2())) {
                 Some(Finding::Slow { found, promised, span }) => {
                     let detail = format!("{found} nonces in {} s, where {promised:.0} are promised", span.as_secs());
-                    if health.may_restart(now) {
+                    if health.may_restart(now, code) {
                         chain.failed(now, code, &detail, &mut self.faults, orders);
                     } else {
                         self.faults.raise(code, &place(), &detail);
@@ -648,14 +656,6 @@ impl Brain {
         }
         self.orders.push_back(order);
     }
-}
-
-/// How long a chain that would give so many nonces a second must be quiet to be called silent: so long that chance makes it so once in
-/// 10^9 times.
-fn silence(nonces: f64) -> Duration {
-    let least = TIMING.silence_limit.as_secs_f64();
-    let by_chance = if nonces > 0.0 { SURPRISE / nonces } else { 0.0 };
-    Duration::from_secs_f64(by_chance.clamp(least, SILENCE_MOST.as_secs_f64()))
 }
 
 /// How a chain looks to heat.

@@ -457,6 +457,29 @@ fn threads_come_after_the_chains_and_are_called_so_and_idle_without_a_pool() {
 }
 
 #[test]
+fn a_chain_whose_nonces_stay_wrong_is_started_anew_once_an_hour() {
+    let mut r = Rig::new(PLAN);
+    r.run(60);
+    let (mut starts, mut at) = (vec![], 0);
+    // Noise left a register wrong; the first start sets it right again, or it is the chips that err.
+    for mends in [true, false] {
+        r.orders.clear();
+        for second in 0..3000 {
+            if !mends || starts.len() == at {
+                r.tell(Fact::HardwareError(ChainId(1)));
+            }
+            r.run(1);
+            starts.extend(r.orders.drain(..).filter(|o| *o == Order::StartChain(ChainId(1))).map(|_| second));
+        }
+        assert_eq!(starts.len(), at + 1, "{mends} {starts:?}");
+        assert_eq!(r.has(FaultCode::HardwareErrors), !mends);
+        r.run(3600);
+        at = starts.len();
+    }
+    assert!(starts.iter().all(|second| *second >= 600), "{starts:?}");
+}
+
+#[test]
 fn silent_chains_cost_no_pool_that_the_processor_mines_for() {
     for (cpus, left) in [(0, true), (1, false)] {
         let mut r = Rig::new(Plan { cpus, ..PLAN });

@@ -6,8 +6,11 @@
 //! 30 s), and what is done about a finding (`brain`).
 
 use crate::poisson::too_few;
-use model::Time;
-use std::{collections::VecDeque, time::Duration};
+use model::{FaultCode, Time};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
 
 /// What a chain must give of its promise. Below it are a loss of more than every fifth chip and a line that loses every fifth frame; a
 /// lighter loss is left alone, for a restart costs half a minute and a busy host may cost as much.
@@ -56,8 +59,8 @@ pub struct Health {
     filling: Slot,
     /// Until when time was counted, and what was promised a second from then on.
     passed: Option<(Time, f64)>,
-    /// When it was restarted for this last.
-    restarted: Option<Time>,
+    /// When it was restarted last, for which reason.
+    restarted: BTreeMap<FaultCode, Time>,
 }
 
 impl Health {
@@ -70,7 +73,7 @@ impl Health {
     /// which begins the count anew.
     pub fn pass(&mut self, now: Time, per_second: Option<f64>) -> Option<Finding> {
         let Some(rate) = per_second else {
-            *self = Health { restarted: self.restarted, ..Health::default() };
+            *self = Health { restarted: std::mem::take(&mut self.restarted), ..Health::default() };
             return None;
         };
         let Some((from, before)) = self.passed.replace((now, rate)) else {
@@ -90,11 +93,11 @@ impl Health {
         self.judge()
     }
 
-    /// Whether a restart is worth a try; notes it as made.
-    pub fn may_restart(&mut self, now: Time) -> bool {
-        let may = self.restarted.is_none_or(|at| now.since(at) >= RESTART_EVERY);
+    /// Whether a restart is worth a try for this reason; notes it as made.
+    pub fn may_restart(&mut self, now: Time, why: FaultCode) -> bool {
+        let may = self.restarted.get(&why).is_none_or(|at| now.since(*at) >= RESTART_EVERY);
         if may {
-            self.restarted = Some(now);
+            self.restarted.insert(why, now);
         }
         may
     }
@@ -234,9 +237,10 @@ mod tests {
     #[test]
     fn a_restart_is_made_once_an_hour() {
         let mut h = Health::default();
-        let asked = [10, 20, 3609, 3610, 3611].map(|s| h.may_restart(Time::from_secs(s)));
+        let asked = [10, 20, 3609, 3610, 3611].map(|s| h.may_restart(Time::from_secs(s), FaultCode::ChainSlow));
         assert_eq!(asked, [true, false, false, true, false]);
         h.pass(Time::from_secs(3700), None);
-        assert!(!h.may_restart(Time::from_secs(3701)), "a pause does not forget it");
+        assert!(!h.may_restart(Time::from_secs(3701), FaultCode::ChainSlow), "a pause does not forget it");
+        assert!(h.may_restart(Time::from_secs(3701), FaultCode::HardwareErrors), "that is another trouble");
     }
 }

@@ -6,14 +6,25 @@
 //! to a new start of the program, and of the board; both are counted by the day outside of this process, which they end. Not here: who counts
 //! and restarts (the supervisor).
 
-use crate::poisson::too_few;
+use crate::{bringup::TIMING, poisson::too_few};
 use model::Time;
 use std::time::Duration;
 
 /// How improbable silence must be, as -ln: less than once in 10^9.
-pub const SURPRISE: f64 = 20.7;
+const SURPRISE: f64 = 20.7;
+/// Longest silence of a chain that is left alone, however slow it is.
+const SILENCE_MOST: Duration = Duration::from_secs(3600);
 /// The machine gave something for so long: the next silence begins at the lowest rung.
 const WELL: Duration = Duration::from_secs(600);
+
+/// How long a chain that would give so many nonces a second must be quiet to be called silent: so long that chance makes it so once in
+/// 10^9 times.
+#[must_use]
+pub fn silence(nonces: f64) -> Duration {
+    let least = TIMING.silence_limit.as_secs_f64();
+    let by_chance = if nonces > 0.0 { SURPRISE / nonces } else { 0.0 };
+    Duration::from_secs_f64(by_chance.clamp(least, SILENCE_MOST.as_secs_f64()))
+}
 
 /// What is tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -123,6 +134,16 @@ impl Ladder {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_slow_chain_may_be_quiet_for_longer() {
+        // Nonces a second, and seconds. A Bitaxe Max gives a report each four.
+        for (nonces, seconds) in
+            [(6.0, 30.0), (0.69, 30.0), (0.26, 79.6), (0.01, 2070.0), (0.0, 30.0), (1e-9, 3600.0), (f64::NAN, 30.0)]
+        {
+            assert!((silence(nonces).as_secs_f64() - seconds).abs() < 0.1, "{nonces}: {:?}", silence(nonces));
+        }
+    }
 
     /// Lets seconds pass and gives each rung with its second.
     fn run(l: &mut Ladder, from: u64, to: u64, rate: Option<f64>, nonces: bool) -> Vec<(u64, Rung)> {

@@ -29,6 +29,8 @@ pub struct Tally {
     pub nonce_bits: u8,
     /// When the hand first took work.
     pub since: Option<Time>,
+    /// Since when too many of its nonces are wrong.
+    pub errs_since: Option<Time>,
     slots: VecDeque<(u64, u64, u64)>,
 }
 
@@ -69,6 +71,18 @@ impl Tally {
         let (good, bad) = self.slots.iter().filter(|s| s.0 >= oldest).fold((0, 0), |(g, b), s| (g + s.1, b + s.2));
         let part = if already { ERRORS_PART / 2.0 } else { ERRORS_PART };
         bad >= ERRORS_MIN && bad as f64 > part * (good + bad) as f64
+    }
+
+    /// For how long too many have been wrong.
+    #[must_use]
+    pub fn errs_for(&self, now: Time) -> Duration {
+        self.errs_since.map_or(Duration::ZERO, |t| now.since(t))
+    }
+
+    /// What was wrong so far says nothing of what comes now.
+    pub fn forget_errors(&mut self) {
+        self.slots.iter_mut().for_each(|s| s.2 = 0);
+        self.errs_since = None;
     }
 
     fn slot(&mut self, now: Time) -> &mut (u64, u64, u64) {

@@ -141,8 +141,10 @@ impl Run<'_> {
         self.sim.rig().faults().iter().any(|f| kind.shows.contains(&f.code) && aim.is_at(&f.place))
     }
 
-    fn is_short(&self, aim: &Aim) -> bool {
-        self.sim.rig().faults().iter().any(|f| f.code == FaultCode::ChainShort && aim.is_at(&f.place))
+    /// Whether the fault left something that a start mends, and the firmware says so.
+    fn is_ill(&self, kind: &Kind, aim: &Aim) -> bool {
+        let mended = |c| [FaultCode::ChainShort, FaultCode::HardwareErrors].contains(&c) && kind.fades.contains(&c);
+        self.sim.rig().faults().iter().any(|f| mended(f.code) && aim.is_at(&f.place))
     }
 
     fn shown(&self) -> String {
@@ -223,15 +225,15 @@ impl Run<'_> {
 
     /// Lets time pass until this holds, at most so long, in a machine that is back and must stay so; gives whether it held.
     ///
-    /// One that came back short of chips, and was said to be, may be started once more to count them.
+    /// One that came back short of chips, or computes wrongly since, and was said to, may be started once more to count or set them anew.
     fn stay(&mut self, kind: &Kind, aim: &Aim, limit: Duration, holds: impl Fn(&Self) -> bool) -> bool {
         let (by, mut told) = (self.sim.now() + limit, false);
-        let (mut short, mut short_since) = (false, None);
+        let (mut ill, mut ill_since) = (false, None);
         while !holds(self) {
-            short |= kind.fades.contains(&FaultCode::ChainShort) && self.is_short(aim);
+            ill |= self.is_ill(kind, aim);
             if !told && !self.is_well(kind.fades) {
                 let now = self.sim.now();
-                if short && now.since(*short_since.get_or_insert(now)) <= kind.recovery.limit() {
+                if ill && now.since(*ill_since.get_or_insert(now)) <= kind.recovery.limit() {
                     self.pass(LOOK);
                     continue;
                 }
