@@ -16,6 +16,7 @@ use crate::watch::FRESH_LEAST;
 use control::Fact;
 use model::{Command, FaultCode, Hours, PowerPlan, Severity, Task, Time};
 use serde::Serialize;
+use std::cell::Cell;
 use std::time::Duration;
 
 /// From plugging in to hashing, and some.
@@ -69,7 +70,7 @@ pub(crate) fn run(sim: &mut Simulation, picked: Picked, seed: u64, end: Time) ->
     sim.tell(Fact::PowerPlan(PowerPlan { hours: vec![pause], ..PowerPlan::default() }));
     let mut luck = Luck::new(seed ^ 0xfa01_7500);
     luck.shuffle(&mut kinds);
-    let mut run = Run { sim, luck, records: Vec::new() };
+    let mut run = Run { sim, luck, records: Vec::new(), blinded: Cell::new(false) };
     if !run.until(WARM_UP, |r| r.is_well(&[])) {
         run.violate("it did not come up within ten minutes");
         return run.records;
@@ -94,6 +95,8 @@ struct Run<'a> {
     sim: &'a mut Simulation,
     luck: Luck,
     records: Vec<Record>,
+    /// Since the fault of now began, heat's proof was lost with the line of its chain, and so its power was cut.
+    blinded: Cell<bool>,
 }
 
 /// What became of a machine whose fault has ended.
@@ -177,6 +180,7 @@ impl Run<'_> {
     fn inject(&mut self, kind: &Kind, aim: &Aim) -> bool {
         let (at, before) = (self.sim.now(), self.sim.work());
         self.sim.touch(&aim.touched);
+        self.blinded.set(false);
         let named = match kind.harm {
             Harm::Trips => self.trip(kind, aim),
             _ => self.hold(kind, aim),
@@ -263,7 +267,13 @@ impl Run<'_> {
                 self.names(kind, aim)
             }
             Length::Named { within, lasts } => {
-                let stands = |r: &Self| kind.hashes && aim.own.iter().any(|c| !r.hashes(*c) && !r.may_stop(*c));
+                let excused = Cell::new(false);
+                let stops = |r: &Self, c: usize| {
+                    // Why it stopped is said when it does; a start that fails on the same line says something else.
+                    excused.set(!r.hashes(c) && (excused.get() || r.may_stop(c)));
+                    !r.hashes(c) && !excused.get()
+                };
+                let stands = |r: &Self| kind.hashes && aim.own.iter().any(|c| stops(r, *c));
                 let named = self.until(within, |r| r.names(kind, aim) || stands(r));
                 // What is unsaid before it is over was no name of it.
                 let by = self.sim.now() + within;
@@ -322,7 +332,9 @@ impl Run<'_> {
         let (own, world) = (format!("chain {chain}"), lock(self.sim.world()));
         let lost = |f: &model::Fault| f.code == FaultCode::SensorLost && f.place.starts_with(&format!("{own} "));
         let slow = |f: &model::Fault| f.code == FaultCode::ChainSlow && f.place == own;
-        self.sim.rig().faults().iter().any(|f| slow(f) || (world.is_self_measured(chain) && lost(f)))
+        let blinded = world.is_self_measured(chain) && self.sim.rig().faults().iter().any(lost);
+        self.blinded.set(self.blinded.get() || blinded);
+        blinded || self.sim.rig().faults().iter().any(slow)
     }
 
     /// The chains that were not hit hash again while it lasts.
@@ -370,6 +382,7 @@ impl Run<'_> {
     /// Waits until all chains hash and go on so, as long as the row allows.
     fn come_back(&mut self, kind: &Kind, aim: &Aim, ended: Time, mut named: bool) -> (bool, Back) {
         let (mut cool_at, mut well_since) = (None, None);
+        let recovery = if self.blinded.get() { Recovery::Power } else { kind.recovery };
         loop {
             if !named && self.names(kind, aim) {
                 named = true;
@@ -387,11 +400,11 @@ impl Run<'_> {
             if cool_at.is_none() && self.sim.is_cool() {
                 cool_at = Some(self.sim.now());
             }
-            let from = match kind.recovery {
+            let from = match recovery {
                 Recovery::Wire => Some(ended),
                 Recovery::Power => cool_at,
             };
-            let late = from.is_some_and(|t| self.sim.now().since(t) > kind.recovery.limit());
+            let late = from.is_some_and(|t| self.sim.now().since(t) > recovery.limit());
             if late || self.sim.now().since(ended) > TRIP_LIMIT {
                 return (named, Back::Late);
             }
