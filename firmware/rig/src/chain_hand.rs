@@ -20,7 +20,7 @@ const ERRORS_EVERY: Duration = Duration::from_secs(1);
 /// read it. A share is late by half of it, which makes one in 24,000 stale at a block each ten minutes.
 const GATHER: Duration = Duration::from_millis(50);
 /// The same where all work is run through, as in a pause: what comes then is no share.
-const GATHER_IDLE: Duration = Duration::from_millis(100);
+const GATHER_IDLE: Duration = Duration::from_millis(200);
 /// Each chip's account is told this often while it changes.
 const STATS_EVERY: Duration = Duration::from_secs(10);
 
