@@ -44,8 +44,6 @@ const TICK: Duration = Duration::from_secs(1);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Noise and lost orders that were not told again for so long are over.
 const PASSING: Duration = Duration::from_secs(60);
-/// A chain whose nonces are wrong too often for so long is started anew.
-const ERRS_LONG: Duration = Duration::from_secs(600);
 /// After a stop, hands report for at least this long what they found before.
 const STOP_LEAST: Duration = Duration::from_millis(200);
 /// After a stop, pools are kept at most this long for their answers to the last shares.
@@ -383,16 +381,7 @@ impl Brain {
         }
         self.follow_health(now, &mut orders);
         self.climb(now, allowed && !paused, &mut orders);
-        for (chain, tally) in &mut self.tallies {
-            if tally.hardware_errors == 0 {
-                continue;
-            }
-            let place = place(self.chains.len(), *chain);
-            let errs = tally.errs(now, self.faults.has(FaultCode::HardwareErrors, &place));
-            tally.errs_since = if errs { tally.errs_since.or(Some(now)) } else { None };
-            let detail = "more than one nonce in twenty was wrong in the last ten minutes";
-            self.faults.set(errs, FaultCode::HardwareErrors, &place, detail);
-        }
+        self.judge_errors(now);
         let faults = &mut self.faults;
         self.passing.retain(|(code, place), ends| {
             let there = *ends > now;
@@ -538,11 +527,9 @@ impl Brain {
             // Weak chips that were slowed promise less than their chain's clock.
             let tuned = self.tuner.as_ref().and_then(|t| t.gives(usize::from(chain.id.0))).map_or(nominal, |y| y.rate.0);
             let hashes = nominal.min(tuned);
-            // Wrong for long: noise may have damaged what its chips were set to, which a start sets anew.
-            let errs = self.tallies.get_mut(&chain.id).filter(|t| chain.is_hashing() && t.errs_for(now) >= ERRS_LONG);
-            if let Some(tally) = errs.filter(|_| health.may_restart(now, FaultCode::HardwareErrors)) {
-                tally.forget_errors();
-                let detail = "more than one nonce in twenty was wrong for ten minutes: it is started anew";
+            let errs = self.tallies.get(&chain.id).is_some_and(|t| chain.is_hashing() && t.asks_for_start(now));
+            if errs && health.may_restart(now, FaultCode::HardwareErrors) {
+                let detail = "its nonces stayed wrong: it is started anew, which sets its chips anew";
                 chain.failed(now, FaultCode::HardwareErrors, detail, &mut self.faults, orders);
             }
             let code = FaultCode::ChainSlow;
@@ -559,6 +546,24 @@ impl Brain {
                 Some(Finding::Well) => self.faults.clear(code, &place()),
                 None => {}
             }
+        }
+    }
+
+    /// Wrong nonces are shown while they are many, of a chain that hashes: each start sets its chips anew. One that is started for them keeps
+    /// its fault until it hashes again.
+    fn judge_errors(&mut self, now: Time) {
+        for (chain, tally) in self.tallies.iter_mut().filter(|(_, t)| t.hardware_errors > 0) {
+            let board = self.chains.get(usize::from(chain.0));
+            if board.is_some_and(|c| !c.is_hashing()) {
+                tally.judge_anew(now);
+            }
+            if board.is_some_and(|c| c.has_raised(FaultCode::HardwareErrors)) {
+                continue;
+            }
+            let place = place(self.chains.len(), *chain);
+            let errs = tally.judge(now, self.faults.has(FaultCode::HardwareErrors, &place));
+            let detail = "more than one nonce in twenty was wrong in the last ten minutes";
+            self.faults.set(errs, FaultCode::HardwareErrors, &place, detail);
         }
     }
 

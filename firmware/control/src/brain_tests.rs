@@ -480,6 +480,34 @@ fn a_chain_whose_nonces_stay_wrong_is_started_anew_once_an_hour() {
 }
 
 #[test]
+fn a_chain_that_computes_right_again_is_not_started_for_what_is_over_and_a_start_for_it_is_named() {
+    // Seconds for which many are wrong, a start in between for another reason, and all starts that are made.
+    for (wrong, fails, starts) in [(30, false, 0), (500, false, 0), (500, true, 1), (700, false, 1)] {
+        let mut r = Rig::new(PLAN);
+        r.run(60);
+        r.orders.clear();
+        let (mut made, mut named) = (0, true);
+        for second in 0..1500 {
+            if second < wrong {
+                r.tell(Fact::HardwareError(ChainId(1)));
+            }
+            if fails && second == wrong {
+                let (code, detail) = (FaultCode::ChainSlow, String::new());
+                r.tell(Fact::ChainFailed { chain: ChainId(1), code, detail });
+                r.run(60);
+                assert!(!r.has(FaultCode::HardwareErrors), "its chips are set anew, and right");
+            }
+            r.run(1);
+            made += r.orders.drain(..).filter(|o| *o == Order::StartChain(ChainId(1))).count();
+            let off = r.status().chains[1].state != ChainState::Hashing;
+            named &= !off || r.has(FaultCode::HardwareErrors);
+        }
+        assert_eq!((made, named), (starts, true), "{wrong} {fails}");
+        assert!(!r.has(FaultCode::HardwareErrors));
+    }
+}
+
+#[test]
 fn silent_chains_cost_no_pool_that_the_processor_mines_for() {
     for (cpus, left) in [(0, true), (1, false)] {
         let mut r = Rig::new(Plan { cpus, ..PLAN });

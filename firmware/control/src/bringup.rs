@@ -334,6 +334,12 @@ impl Chain {
         }
     }
 
+    /// Whether this is why it is off, or starts.
+    #[must_use]
+    pub fn has_raised(&self, code: FaultCode) -> bool {
+        self.raised == Some(code)
+    }
+
     /// Whether it takes work.
     #[must_use]
     pub fn is_hashing(&self) -> bool {
