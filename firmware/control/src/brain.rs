@@ -470,12 +470,6 @@ impl Brain {
         self.thermal.as_ref()?.rests_at(now)
     }
 
-    /// Chains that were too hot too often, until a person starts them: to be remembered over a new start.
-    #[must_use]
-    pub fn latched(&self) -> std::collections::BTreeSet<u8> {
-        self.thermal.iter().flat_map(Thermal::latched).filter_map(|i| u8::try_from(i).ok()).collect()
-    }
-
     /// Whether what was found before a stop is still being sent and answered.
     #[must_use]
     pub fn is_finishing(&self, now: Time) -> bool {

@@ -7,13 +7,32 @@ use crate::{
     bringup::{Chain, Stage},
     tally::Tally,
     thermal::{Permit, Thermal},
-    tuning,
+    tuning::{self, Tuner},
 };
 use model::{
     ChainState, ChainStatus, CpuStatus, Difficulty, FanStatus, FaultStatus, SensorPlace, SensorStatus, ShareCounts, Status, Time,
 };
+use std::collections::BTreeSet;
+
+/// What lasts until a person says otherwise: to be remembered over a new start of program and machine.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Held {
+    /// Chains that were too hot too often.
+    pub latched: BTreeSet<u8>,
+    /// A person stopped the machine.
+    pub stopped: bool,
+    /// A person asked for a pause.
+    pub paused: bool,
+}
 
 impl Brain {
+    /// What only a person ends.
+    #[must_use]
+    pub fn held(&self) -> Held {
+        let latched = self.thermal.iter().flat_map(Thermal::latched).filter_map(|i| u8::try_from(i).ok()).collect();
+        Held { latched, stopped: !self.mining, paused: self.tuner.as_ref().is_some_and(Tuner::is_asked_to_pause) }
+    }
+
     /// Fills in mining, chains with their sensors, fans, faults, shares, rates and the upstreams' states.
     pub fn describe(&self, now: Time, status: &mut Status) {
         status.mining = self.mining;

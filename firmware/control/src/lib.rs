@@ -23,6 +23,7 @@ pub mod thermal;
 pub mod tuning;
 
 pub use brain::{Brain, Plan};
+pub use describe::Held;
 pub use ladder::Rung;
 
 use model::{

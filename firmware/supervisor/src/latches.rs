@@ -1,8 +1,11 @@
-//! Chains that were too hot too often, in one file beside the machine's state: pulling the plug must not make a board hash again whose
-//! heat nobody looked into. A file that is there and cannot be read may have named any of them, so all are off until a person starts
-//! them. Not here: when a chain is latched, and that a person's start frees it (`control::thermal`).
+//! What only a person ends, in one file beside the machine's state: chains that were too hot too often, a stop and a pause. Pulling the
+//! plug must not make a board hash again whose heat nobody looked into, nor a machine that somebody stopped on purpose.
+//!
+//! A file that is there and cannot be read may have named any chain, so all are off until a person starts them. Not here: when a chain
+//! is latched, and that a person's start ends all of it (`control`); that the program ends is no stop by a person (`serve`).
 
 use crate::last_good;
+use control::Held;
 use model::{ChainId, Fault, FaultCode, Time};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -22,16 +25,25 @@ struct Kept {
     /// Of which product: chains of another machine are others.
     product: String,
     chains: BTreeSet<u8>,
+    /// Said only where it is so: a version that knows nothing of it reads every other file.
+    #[serde(default, skip_serializing_if = "is_not")]
+    stopped: bool,
+    #[serde(default, skip_serializing_if = "is_not")]
+    paused: bool,
+}
+
+fn is_not(it: &bool) -> bool {
+    !it
 }
 
 /// What is kept.
 #[derive(Debug)]
 pub struct Latches {
     product: String,
-    /// Those that are latched at the start.
-    first: BTreeSet<u8>,
+    /// What is so at the start.
+    first: Held,
     /// What is on disk; `None` where that is not known.
-    written: Option<BTreeSet<u8>>,
+    written: Option<Held>,
     /// When a write that failed is tried again.
     again: Time,
     /// Why all are latched.
@@ -43,14 +55,20 @@ impl Latches {
     pub fn load(state: &Path, product: &str, chains: usize) -> Latches {
         let path = state.join(NAME);
         let (first, written, unread) = match read(&path) {
-            Ok(Some(kept)) if kept.product == product => (kept.chains.clone(), Some(kept.chains), None),
-            Ok(_) => (BTreeSet::new(), Some(BTreeSet::new()), None),
+            Ok(Some(Kept { product: of, chains, stopped, paused })) => {
+                // A stop is of the machine, whatever boards it has.
+                let latched = if of == product { chains } else { BTreeSet::new() };
+                let held = Held { latched, stopped, paused };
+                (held.clone(), Some(held), None)
+            }
+            Ok(None) => (Held::default(), Some(Held::default()), None),
             Err(why) => {
                 let detail =
                     format!("read {}, which says which boards were too hot too often: {why}; all are off", path.display());
                 tracing::error!("{detail}");
                 let fault = Fault { code: FaultCode::Latched, place: "state".to_owned(), detail };
-                ((0..u8::MAX).take(chains).collect(), None, (chains > 0).then_some(fault))
+                let latched = (0..u8::MAX).take(chains).collect();
+                (Held { latched, ..Held::default() }, None, (chains > 0).then_some(fault))
             }
         };
         Latches { product: product.to_owned(), first, written, again: Time::ZERO, unread }
@@ -58,7 +76,17 @@ impl Latches {
 
     /// The chains that are latched at the start.
     pub fn chains(&self) -> impl Iterator<Item = ChainId> {
-        self.first.iter().copied().map(ChainId)
+        self.first.latched.iter().copied().map(ChainId)
+    }
+
+    /// Whether a person stopped the machine before.
+    pub fn is_stopped(&self) -> bool {
+        self.first.stopped
+    }
+
+    /// Whether a person asked for a pause before.
+    pub fn is_paused(&self) -> bool {
+        self.first.paused
     }
 
     /// That it is not known which, until a person has started them.
@@ -70,17 +98,18 @@ impl Latches {
     ///
     /// # Errors
     /// The folder cannot be written; it is tried again after a while.
-    pub fn follow(&mut self, now: Time, state: &Path, chains: BTreeSet<u8>) -> std::io::Result<()> {
-        if chains.is_empty() {
+    pub fn follow(&mut self, now: Time, state: &Path, held: Held) -> std::io::Result<()> {
+        if held.latched.is_empty() {
             self.unread = None;
         }
-        if self.written.as_ref() == Some(&chains) || now < self.again {
+        if self.written.as_ref() == Some(&held) || now < self.again {
             return Ok(());
         }
         self.again = now + AGAIN;
-        let kept = Kept { product: self.product.clone(), chains };
+        let Held { latched: chains, stopped, paused } = held.clone();
+        let kept = Kept { product: self.product.clone(), chains, stopped, paused };
         last_good::write(state, NAME, &serde_json::to_vec(&kept)?)?;
-        (self.written, self.again) = (Some(kept.chains), now);
+        (self.written, self.again) = (Some(held), now);
         Ok(())
     }
 }
@@ -124,6 +153,10 @@ mod tests {
         kept.chains().map(|c| c.0).collect()
     }
 
+    fn latched<const N: usize>(chains: [u8; N]) -> Held {
+        Held { latched: BTreeSet::from(chains), ..Held::default() }
+    }
+
     const PRODUCT: &str = board::antminer_s19jpro::PRODUCT.name;
 
     #[test]
@@ -131,18 +164,53 @@ mod tests {
         let state = folder("survives");
         let mut kept = Latches::load(&state, PRODUCT, 3);
         assert_eq!(ids(&kept), [0; 0]);
-        kept.follow(Time::ZERO, &state, BTreeSet::from([1])).expect("written");
+        kept.follow(Time::ZERO, &state, latched([1])).expect("written");
 
         let (mut again, mut brain) = (Latches::load(&state, PRODUCT, 3), brain());
         again.chains().for_each(|chain| brain.tell(Time::ZERO, Fact::Latched(chain)));
-        assert_eq!(brain.latched(), BTreeSet::from([1]));
-        again.follow(Time::ZERO, &state, brain.latched()).expect("written");
+        assert_eq!(brain.held(), latched([1]));
+        again.follow(Time::ZERO, &state, brain.held()).expect("written");
         assert_eq!(ids(&Latches::load(&state, PRODUCT, 3)), [1]);
         assert_eq!(ids(&Latches::load(&state, "antminer-s9", 3)), [0; 0], "of another machine");
 
         brain.tell(Time::from_secs(1), Fact::Command(Command::Start));
-        again.follow(Time::from_secs(1), &state, brain.latched()).expect("written");
+        again.follow(Time::from_secs(1), &state, brain.held()).expect("written");
         assert_eq!(ids(&Latches::load(&state, PRODUCT, 3)), [0; 0]);
+        let _ = std::fs::remove_dir_all(&state);
+    }
+
+    #[test]
+    fn a_persons_stop_and_pause_survive_a_new_start_and_a_persons_start_ends_them() {
+        let state = folder("stopped");
+        // What is asked for, and whether the machine is stopped and paused after the next start.
+        let rows: &[(&[Command], bool, bool)] = &[
+            (&[Command::Stop], true, false),
+            (&[], true, false),
+            (&[Command::Start], false, false),
+            (&[Command::Pause], false, true),
+            (&[], false, true),
+            (&[Command::Stop], true, true),
+            (&[Command::Resume], true, false),
+            (&[Command::Start, Command::Pause, Command::Resume], false, false),
+            (&[Command::Stop, Command::Pause, Command::Start], false, false),
+        ];
+        for (asked, stopped, paused) in rows {
+            let (mut kept, mut brain) = (Latches::load(&state, PRODUCT, 3), brain());
+            if kept.is_stopped() {
+                brain.tell(Time::ZERO, Fact::Command(Command::Stop));
+            }
+            if kept.is_paused() {
+                brain.tell(Time::ZERO, Fact::Command(Command::Pause));
+            }
+            asked.iter().for_each(|c| brain.tell(Time::from_secs(1), Fact::Command(*c)));
+            kept.follow(Time::from_secs(1), &state, brain.held()).expect("written");
+            for product in [PRODUCT, "antminer-s9", ""] {
+                let next = Latches::load(&state, product, 3);
+                assert_eq!((next.is_stopped(), next.is_paused()), (*stopped, *paused), "{asked:?} '{product}'");
+            }
+        }
+        let text = std::fs::read_to_string(state.join(NAME)).expect("there");
+        assert!(!text.contains("stopped") && !text.contains("paused"), "an older version reads it: {text}");
         let _ = std::fs::remove_dir_all(&state);
     }
 
@@ -155,11 +223,11 @@ mod tests {
         assert_eq!(ids(&kept), [0, 1, 2]);
         assert!(kept.fault().is_some_and(|f| f.code == FaultCode::Latched && f.detail.contains(NAME)), "{:?}", kept.fault());
         kept.chains().for_each(|chain| brain.tell(Time::ZERO, Fact::Latched(chain)));
-        kept.follow(Time::ZERO, &state, brain.latched()).expect("written");
+        kept.follow(Time::ZERO, &state, brain.held()).expect("written");
         assert_eq!(ids(&Latches::load(&state, PRODUCT, 3)), [0, 1, 2], "over a new start too");
         assert!(kept.fault().is_some(), "as long as they are off for it");
         brain.tell(Time::from_secs(1), Fact::Command(Command::Start));
-        kept.follow(Time::from_secs(1), &state, brain.latched()).expect("written");
+        kept.follow(Time::from_secs(1), &state, brain.held()).expect("written");
         assert_eq!((kept.fault(), ids(&Latches::load(&state, PRODUCT, 3))), (None, vec![]));
         // What is there and is no file at all cannot be read either, whoever asks.
         std::fs::remove_file(state.join(NAME)).expect("removed");
@@ -176,12 +244,11 @@ mod tests {
         let mut kept = Latches::load(&state, PRODUCT, 3);
         // A file where the folder is to be.
         std::fs::write(&state, b"").expect("written");
-        let latched = || BTreeSet::from([2]);
-        assert!(kept.follow(Time::ZERO, &state, latched()).is_err());
+        assert!(kept.follow(Time::ZERO, &state, latched([2])).is_err());
         std::fs::remove_file(&state).expect("removed");
-        kept.follow(Time::from_secs(9), &state, latched()).expect("waits");
+        kept.follow(Time::from_secs(9), &state, latched([2])).expect("waits");
         assert!(!state.exists());
-        kept.follow(Time::from_secs(10), &state, latched()).expect("written");
+        kept.follow(Time::from_secs(10), &state, latched([2])).expect("written");
         assert_eq!(ids(&Latches::load(&state, PRODUCT, 3)), [2]);
         let _ = std::fs::remove_dir_all(&state);
     }

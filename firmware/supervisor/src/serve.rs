@@ -162,7 +162,7 @@ struct Serving {
     clock_at: Time,
     /// The folder of what survives a restart.
     state: PathBuf,
-    /// Chains that stay off until a person starts them.
+    /// What stays as it is until a person says otherwise.
     latches: Latches,
     lights: Option<Lights>,
     faults: BTreeSet<Fault>,
@@ -228,7 +228,9 @@ impl Serving {
         standing.extend(refused);
         let cooling = machine.map(|m| settings.cooling.of(m.product.name, &m.product.limits)).transpose();
         let cooling = cooling.map_err(|p| anyhow::Error::msg(p.what))?.unwrap_or_default();
-        let plan = Plan { cooling, ..plan(machine, upstreams.len(), cpus) };
+        let boards = machine.map_or(&[][..], |m| m.product.hashboards);
+        let latches = Latches::load(state, machine.map_or("", |m| m.product.name), boards.len());
+        let plan = Plan { cooling, autostart: !latches.is_stopped(), ..plan(machine, upstreams.len(), cpus) };
         let hands = machine.map(|m| m.open(&events_in, epoch)).transpose().context("open the machine")?;
         let Hands { mut chains, board, vitals } = hands.unwrap_or_default();
         let look_at = if detect::is_wanted(&settings.mining) { now(epoch) } else { Time::NEVER };
@@ -252,9 +254,17 @@ impl Serving {
         let lights = machine.and_then(|m| m.lights());
         let lights = lights.map(|(leds, lines)| Lights::start(leds, Box::new(lines), epoch)).transpose();
         let lights = lights.context("start the thread of the lights")?;
-        let boards = machine.map_or(&[][..], |m| m.product.hashboards);
-        let latches = Latches::load(state, machine.map_or("", |m| m.product.name), boards.len());
         latches.chains().for_each(|chain| rig.tell(now(epoch), Fact::Latched(chain)));
+        if latches.is_paused() {
+            rig.tell(now(epoch), Fact::Command(Command::Pause));
+        }
+        if latches.is_stopped() || latches.is_paused() {
+            tracing::info!(
+                stopped = latches.is_stopped(),
+                paused = latches.is_paused(),
+                "as a person left it, until a person starts it"
+            );
+        }
         let (published, faults, end) = (Time::ZERO, BTreeSet::new(), None);
         let mut serving = Serving {
             epoch,
@@ -386,8 +396,11 @@ impl Serving {
         {
             tracing::warn!(%error, state = %self.state.display(), "keep the tuned profile");
         }
-        if let Err(error) = self.latches.follow(now(self.epoch), &self.state, self.rig.brain().latched()) {
-            tracing::warn!(%error, state = %self.state.display(), "keep which chains were too hot too often; it is tried again");
+        // An end of the program is a stop for the chains and none by a person.
+        if self.end.is_none()
+            && let Err(error) = self.latches.follow(now(self.epoch), &self.state, self.rig.brain().held())
+        {
+            tracing::warn!(%error, state = %self.state.display(), "keep what only a person ends; it is tried again");
         }
         while let Some(order) = self.rig.next_net() {
             self.network.obey(order);

@@ -180,6 +180,31 @@ fn the_processor_mines_and_a_stop_stops_it() {
 }
 
 #[test]
+fn a_machine_that_a_person_stopped_stays_so_over_a_new_start_of_the_program() {
+    let path = config("held", "[practice]");
+    std::fs::write(&path, text("[practice]", "127.0.0.1:0", "{cpu: {threads: 1}}")).expect("written");
+    let at_work = |s: &Value| s["mining"] == true && s["cpus"][0]["state"] == "hashing";
+    let first = Running::start(&path);
+    first.until("the processor at work", at_work);
+    assert_eq!(first.terminate().0, Some(0));
+    let second = Running::start(&path);
+    second.until("an end of the program is no stop by a person", at_work);
+    second.post("/api/mining/stop");
+    second.until("stopped", |s| s["mining"] == false);
+    assert_eq!(second.terminate().0, Some(0));
+    let third = Running::start(&path);
+    third.line("as a person left it");
+    third.until("still stopped", |s| s["uptime_seconds"].as_u64() >= Some(2) && s["mining"] == false);
+    third.until("its threads are off", |s| s["cpus"][0]["state"] == "off");
+    third.post("/api/mining/start");
+    third.until("at work again", at_work);
+    assert_eq!(third.terminate().0, Some(0));
+    let fourth = Running::start(&path);
+    fourth.until("it goes on by itself", at_work);
+    assert_eq!(fourth.terminate().0, Some(0));
+}
+
+#[test]
 fn the_status_needs_no_port_and_nobody_there_is_told() {
     let path = config("socket", "[practice]");
     let here = |args: &[&str]| {

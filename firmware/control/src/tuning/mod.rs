@@ -84,6 +84,12 @@ impl Tuner {
         self.asked = if paused { Asked::Pause } else { Asked::Resume };
     }
 
+    /// Whether a user asked for a pause, and for nothing else since.
+    #[must_use]
+    pub fn is_asked_to_pause(&self) -> bool {
+        self.asked == Asked::Pause
+    }
+
     /// Whether chains are to keep their rail and do nothing.
     #[must_use]
     pub fn is_paused(&self, now: Time) -> bool {
