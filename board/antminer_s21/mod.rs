@@ -100,7 +100,8 @@ pub const PRODUCT: Product = Product {
         rail_nominal: Volt(13.6),
         rail_max: Volt(15.0),
         duty_min: Percent(20.0),
-        fan_full: Rpm(6000.0),
+        // What its fans turn at full duty in the factory log [1].
+        fan_full: Rpm(6700.0),
         fans_min: 3,
         power_max: Watt(4000.0),
         reading_age_max: Duration::from_secs(5),

@@ -73,8 +73,9 @@ impl Chips {
         either!(self, c => c.set_reset(now, held));
     }
 
-    pub(crate) fn set_heat(&mut self, heat: Celsius) {
-        either!(self, c => c.set_heat(heat));
+    /// The heat of each chip, in the order of the chain.
+    pub(crate) fn set_heats(&mut self, heats: &[Celsius]) {
+        either!(self, c => c.set_heats(heats));
     }
 
     pub(crate) fn set_quality(&mut self, now: Time, quality: f64) {

@@ -1,14 +1,20 @@
-//! Where the heat goes: a thermal mass for the chips of each chain and one for its board, air moved by fans with spin-up.
+//! Where the heat goes: chips in groups along the air, each with its own thermal mass, on its own piece of the board. The air takes heat
+//! from each and is warmer for the next one.
 //!
-//! Power is c·f·V² and a leakage that rises with temperature. The shape is that of a hashboard of 126 chips under 1 kW, as far as it is
-//! published: chips 8 to 15 °C above the outlet sensor, half a degree a second after the start (S21 factory log). A product's own
-//! power and target temperature scale it ([`Physics`]). Not here: the parts that measure it.
+//! Power is c·f·V² and a leakage that rises with temperature. The shape is that of a real S21 board of 108 chips under 1.1 kW, whose log
+//! holds every chip's temperature each two seconds (asic.md A15, `tests/factory_log.rs`): at 475 MHz chips from 57.6 to 70.9 °C, 10 °C from
+//! the first to the last group and a few between the chips of one. A product's own power and target temperature scale it
+//! ([`Physics`]). Not here: the fans (`air`), and the parts that measure it.
 
-use model::{Celsius, Megahertz, Percent, Product, Rpm, Volt, Watt};
+use crate::air::Air;
+use crate::chip::mix;
+use model::{Celsius, Hashboard, Megahertz, Product, SensorPart, Volt, Watt};
 use std::time::Duration;
 
 /// One step of the integration. Everything below moves far slower.
 pub const STEP: Duration = Duration::from_millis(100);
+/// Air that the figures below are for.
+pub const ROOM: Celsius = Celsius(25.0);
 
 /// What a clocked chip without work takes of its switching power.
 const IDLE_PART: f64 = 0.15;
@@ -17,27 +23,31 @@ const BOARD_PART: f64 = 0.05;
 const LEAKAGE_PART: f64 = 0.1;
 /// What heats the leakage e-fold.
 const LEAKAGE_RISE: f64 = 70.0;
-/// Air that the figures below are for.
-const ROOM: Celsius = Celsius(25.0);
 
-/// The board that the figures below are for: its power, and how far above the room its chips are at seven tenths of the air.
-const SHAPE_POWER: Watt = Watt(1068.0);
+/// The board that the figures below are for: its power, and how far above the room its warmest chips are then, fans at 70 %.
+const SHAPE_POWER: Watt = Watt(1133.0);
 const SHAPE_RISE: Celsius = Celsius(45.0);
 /// Heat capacities, J/K: all chips of a board with their sinks; the board.
-const CHIPS_MASS: f64 = 1500.0;
-const BOARD_MASS: f64 = 600.0;
+const CHIPS_MASS: f64 = 1150.0;
+const BOARD_MASS: f64 = 400.0;
 /// Conductances, W/K: chips to air without and with full air flow, the same of the board, and between chips and board.
 const CHIPS_STILL: f64 = 1.0;
-const CHIPS_FLOW: f64 = 26.0;
+const CHIPS_FLOW: f64 = 40.6;
 const BOARD_STILL: f64 = 0.3;
-const BOARD_FLOW: f64 = 5.5;
-const CHIPS_TO_BOARD: f64 = 8.0;
-/// Heat transfer rises with air flow to this power.
-const FLOW_POWER: f64 = 0.8;
-/// How far the inlet sensor is up from the air towards the outlet's.
-const INLET_PART: f64 = 0.55;
-/// Air that moves over a product without fans of its own, of full flow.
-const FOREIGN_FLOW: f64 = 0.7;
+const BOARD_FLOW: f64 = 7.5;
+const CHIPS_TO_BOARD: f64 = 6.0;
+/// A board gives its heat more easily where the air enters than where it leaves, by so much more and less than on average.
+const BOARD_FLOW_FALLS: f64 = 0.19;
+/// What warms the air by a kelvin, W/K: without fans, and what full flow adds.
+const AIR_STILL: f64 = 4.0;
+const AIR_FLOW: f64 = 111.0;
+
+/// Groups along the air: as many as an S21 has chips in a row.
+const GROUPS: usize = 9;
+/// Boards of fewer chips than two such rows have groups of two.
+const FEW_CHIPS: usize = 2 * GROUPS;
+/// Chips of one group differ: the standard deviation of how far they are above their air, as a part of it.
+const SPREAD: f64 = 0.04;
 
 /// What a product makes of it: every board alike.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -72,77 +82,29 @@ impl Physics {
         }
     }
 
-    /// What a board under this load takes with its chips at this temperature.
+    /// What a board under this load takes with all its chips at this temperature.
     #[must_use]
     pub fn power(&self, load: &Load, chip: Celsius) -> Watt {
         if load.rail <= Volt(0.0) {
             return Watt(0.0);
         }
+        self.chip_power(load, chip) * f64::from(load.chips) + self.board
+    }
+
+    /// What one chip takes while the board has power.
+    fn chip_power(&self, load: &Load, chip: Celsius) -> Watt {
         let activity = if load.hashing { 1.0 } else { IDLE_PART };
         let switching = self.switching * load.clock.0 * load.rail.0 * load.rail.0 * activity;
         // Above 150 °C silicon is gone anyway; the cap keeps a run-away finite.
         let warm = ((chip.0.min(150.0) - ROOM.0) / LEAKAGE_RISE).exp();
-        let leakage = self.leakage.0 * warm * load.rail.0 / self.rail.0;
-        Watt((switching + leakage) * f64::from(load.chips)) + self.board
-    }
-}
-
-/// The air at the inlet follows the room's e-fold in this many seconds: no room's air jumps.
-const ROOM_LAG_S: f64 = 30.0;
-/// Fans reach a new speed e-fold in this many seconds, and stand below this duty.
-const SPIN_UP_S: f64 = 1.5;
-const STALL: Percent = Percent(8.0);
-
-/// The fans and the air they move.
-#[derive(Clone, Debug)]
-pub struct Air {
-    /// What comes in.
-    pub ambient: Celsius,
-    /// What the room is at.
-    pub room: Celsius,
-    /// How fast each fan turns.
-    pub speeds: Vec<Rpm>,
-    /// Fans that are held still whatever their duty.
-    pub stuck: Vec<bool>,
-    full: Rpm,
-}
-
-impl Air {
-    /// Fans that stand, in air of 25 °C.
-    #[must_use]
-    pub fn new(fans: usize, full: Rpm) -> Air {
-        Air { ambient: ROOM, room: ROOM, speeds: vec![Rpm(0.0); fans], stuck: vec![false; fans], full }
-    }
-
-    /// Lets every fan approach its duty, and the air the room's, for one [`STEP`].
-    pub fn step(&mut self, duty: impl Fn(usize) -> Percent) {
-        self.ambient.0 += (self.room.0 - self.ambient.0) * STEP.as_secs_f64() / ROOM_LAG_S;
-        for (fan, speed) in self.speeds.iter_mut().enumerate() {
-            let duty = duty(fan);
-            let asked = if self.stuck[fan] || duty < STALL { 0.0 } else { self.full.0 * duty.0 / 100.0 };
-            speed.0 += (asked - speed.0) * STEP.as_secs_f64() / SPIN_UP_S;
-            // A rotor that hardly moves gives no edges.
-            if asked == 0.0 && speed.0 < 60.0 {
-                *speed = Rpm(0.0);
-            }
-        }
-    }
-
-    /// Air flow, 0 to 1.
-    #[must_use]
-    pub fn flow(&self) -> f64 {
-        if self.speeds.is_empty() {
-            return FOREIGN_FLOW;
-        }
-        let sum: f64 = self.speeds.iter().map(|s| s.0).sum();
-        sum / (self.full.0 * self.speeds.len().max(1) as f64)
+        Watt(switching + self.leakage.0 * warm * load.rail.0 / self.rail.0)
     }
 }
 
 /// What a board takes.
 #[derive(Clone, Copy, Debug)]
 pub struct Load {
-    /// Its chips.
+    /// Its chips that the line reaches; the first ones are.
     pub chips: u8,
     /// Their clock; 0 where they are off or in reset.
     pub clock: Megahertz,
@@ -152,104 +114,153 @@ pub struct Load {
     pub hashing: bool,
 }
 
-/// One hashboard's temperatures.
+/// Chips that the same air reaches, and their piece of the board.
 #[derive(Clone, Copy, Debug)]
+struct Group {
+    chips: Celsius,
+    board: Celsius,
+    /// The air on average over them.
+    air: Celsius,
+}
+
+/// One chip in its place.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    group: usize,
+    /// How much further above its air it is than its group, as a part of that.
+    more: f64,
+}
+
+/// One hashboard's temperatures.
+#[derive(Clone, Debug)]
 pub struct BoardHeat {
-    /// The chips, and the hottest of them is not told from the others.
-    pub chip: Celsius,
-    /// The board where the air leaves.
-    pub outlet: Celsius,
-    /// The board where the air enters.
-    pub inlet: Celsius,
-    /// What it takes.
-    pub power: Watt,
+    places: Vec<Place>,
+    /// The first one where the air enters.
+    groups: Vec<Group>,
+    chips: Vec<Celsius>,
+    warmest: Celsius,
+    power: Watt,
 }
 
 impl BoardHeat {
-    /// A board that is as warm as the air.
+    /// A board that is as warm as the air. The seed tells its chips apart.
     #[must_use]
-    pub fn new(ambient: Celsius) -> BoardHeat {
-        BoardHeat { chip: ambient, outlet: ambient, inlet: ambient, power: Watt(0.0) }
+    pub fn new(board: &Hashboard, seed: u64, ambient: Celsius) -> BoardHeat {
+        let count = usize::from(board.chain.chips).max(1);
+        let groups = if count < FEW_CHIPS { count.div_ceil(2) } else { GROUPS };
+        // An S21's chain runs to and fro across the air (its log). That others do as well is inferred, but for an S9: its thermometer hangs
+        // on one of its last chips, which must be its warm end.
+        let along = board.sensors.iter().any(|s| matches!(s.part, SensorPart::ThroughChip { .. }));
+        let place = |chip: usize| {
+            let (row, at) = (chip / groups, chip % groups);
+            let group = match (along, row % 2 == 0) {
+                (true, _) => chip * groups / count,
+                (false, true) => groups - 1 - at,
+                (false, false) => at,
+            };
+            Place { group, more: if count > 1 { SPREAD * bell(mix(seed ^ mix(chip as u64))) } else { 0.0 } }
+        };
+        BoardHeat {
+            places: (0..count).map(place).collect(),
+            groups: vec![Group { chips: ambient, board: ambient, air: ambient }; groups],
+            chips: vec![ambient; count],
+            warmest: ambient,
+            power: Watt(0.0),
+        }
+    }
+
+    /// Every chip's temperature, in the order of the chain.
+    #[must_use]
+    pub fn chips(&self) -> &[Celsius] {
+        &self.chips
+    }
+
+    /// The warmest chip.
+    #[must_use]
+    pub fn warmest(&self) -> Celsius {
+        self.warmest
+    }
+
+    /// The chips of each group on average, the first one where the air enters.
+    pub fn groups(&self) -> impl Iterator<Item = Celsius> {
+        self.groups.iter().map(|g| g.chips)
+    }
+
+    /// The board where the air enters.
+    #[must_use]
+    pub fn inlet(&self) -> Celsius {
+        self.groups.first().map_or(ROOM, |g| g.board)
+    }
+
+    /// The board where the air leaves.
+    #[must_use]
+    pub fn outlet(&self) -> Celsius {
+        self.groups.last().map_or(ROOM, |g| g.board)
+    }
+
+    /// The board beside a chip.
+    #[must_use]
+    pub fn beside(&self, chip: u8) -> Celsius {
+        self.places.get(usize::from(chip)).map_or(ROOM, |p| self.groups[p.group].board)
+    }
+
+    /// The chip that carries a board's only diode for chips: which it is no data say, so that it is one in the middle.
+    #[must_use]
+    pub fn middle(&self) -> Celsius {
+        self.groups[self.groups.len() / 2].chips
+    }
+
+    /// What it takes.
+    #[must_use]
+    pub fn power(&self) -> Watt {
+        self.power
     }
 
     /// One [`STEP`] under this load.
     pub fn step(&mut self, physics: &Physics, load: &Load, air: &Air) {
-        self.power = physics.power(load, self.chip);
-        let (seconds, flow) = (STEP.as_secs_f64() / physics.mass, air.flow().powf(FLOW_POWER));
-        let conduct = |watts_a_kelvin: f64, kelvin: f64| physics.conductance * watts_a_kelvin * kelvin;
-        let chips_to_board = conduct(CHIPS_TO_BOARD, self.chip.0 - self.outlet.0);
-        let chips_to_air = conduct(CHIPS_STILL + CHIPS_FLOW * flow, self.chip.0 - air.ambient.0);
-        let board_to_air = conduct(BOARD_STILL + BOARD_FLOW * flow, self.outlet.0 - air.ambient.0);
-        self.chip.0 += (self.power.0 - chips_to_board - chips_to_air) * seconds / CHIPS_MASS;
-        self.outlet.0 += (chips_to_board - board_to_air) * seconds / BOARD_MASS;
-        self.inlet.0 = air.ambient.0 + INLET_PART * (self.outlet.0 - air.ambient.0);
+        let (mut alive, count) = ([0.0; GROUPS], self.groups.len() as f64);
+        self.places.iter().take(usize::from(load.chips)).for_each(|p| alive[p.group] += 1.0);
+        let (flow, seconds) = (air.flow(), STEP.as_secs_f64() / physics.mass);
+        let share = physics.conductance / count;
+        let (to_board, chips_to_air) = (CHIPS_TO_BOARD * share, (CHIPS_STILL + CHIPS_FLOW * flow) * share);
+        let capacity = physics.conductance * (AIR_STILL + AIR_FLOW * flow);
+        let (mut entering, mut power) = (air.ambient.0, 0.0);
+        for (n, g) in self.groups.iter_mut().enumerate() {
+            let takes = match load.rail > Volt(0.0) {
+                true => physics.chip_power(load, g.chips).0 * alive[n] + physics.board.0 / count,
+                false => 0.0,
+            };
+            power += takes;
+            // From 1 where the air enters to -1 where it leaves.
+            let enters = if self.places.len() > 1 { 1.0 - 2.0 * n as f64 / (count - 1.0).max(1.0) } else { 0.0 };
+            let board_to_air = (BOARD_STILL + BOARD_FLOW * flow * (1.0 + BOARD_FLOW_FALLS * enters)) * share;
+            // Over a group the air is half as much warmer as behind it.
+            let warms = 1.0 / (1.0 + (chips_to_air + board_to_air) / (2.0 * capacity));
+            let from_chips = chips_to_air * (g.chips.0 - entering) * warms;
+            let from_board = board_to_air * (g.board.0 - entering) * warms;
+            let between = to_board * (g.chips.0 - g.board.0);
+            let warmer = (from_chips + from_board) / capacity;
+            g.air = Celsius(entering + warmer / 2.0);
+            entering += warmer;
+            g.chips.0 += (takes - between - from_chips) * seconds * count / CHIPS_MASS;
+            g.board.0 += (between - from_board) * seconds * count / BOARD_MASS;
+        }
+        self.power = Watt(power);
+        self.warmest = Celsius(f64::NEG_INFINITY);
+        for (chip, p) in self.chips.iter_mut().zip(&self.places) {
+            let g = &self.groups[p.group];
+            chip.0 = g.chips.0 + p.more * (g.chips.0 - g.air.0);
+            self.warmest = self.warmest.max(*chip);
+        }
     }
+}
+
+/// A number of about the normal distribution, never beyond 3.5, from a random one.
+fn bell(dice: u64) -> f64 {
+    let quarters = (0..4).map(|n| f64::from((dice >> (16 * n)) as u16) / 65_536.0 - 0.5);
+    quarters.sum::<f64>() * 3f64.sqrt()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn full_load(p: &Product) -> Load {
-        let chips = p.hashboards[0].chain.chips;
-        Load { chips, clock: p.limits.clock_nominal, rail: p.limits.rail_nominal, hashing: true }
-    }
-
-    fn run(p: &Product, board: &mut BoardHeat, air: &mut Air, duty: f64, seconds: u64) {
-        let (physics, load) = (Physics::of(p), full_load(p));
-        for _ in 0..seconds * 10 {
-            air.step(|_| Percent(duty));
-            board.step(&physics, &load, air);
-        }
-    }
-
-    fn air(p: &Product) -> Air {
-        Air::new(usize::from(p.fans), p.limits.fan_full)
-    }
-
-    fn settled(p: &Product, duty: f64) -> BoardHeat {
-        let mut air = air(p);
-        let mut board = BoardHeat::new(air.ambient);
-        run(p, &mut board, &mut air, duty, 1800);
-        board
-    }
-
-    #[test]
-    fn full_load_settles_at_work_temperature_and_power() {
-        for p in board::PRODUCTS {
-            let power = p.power.0 / p.hashboards.len() as f64;
-            for duty in [60.0, 70.0, 80.0] {
-                let b = settled(p, duty);
-                assert!((b.chip.0 - p.limits.target.0).abs() < 8.0, "{} {duty}: {b:?}", p.name);
-                assert!((5.0..18.0).contains(&(b.chip.0 - b.outlet.0)), "{} {duty}: {b:?}", p.name);
-                assert!((b.power.0 / power - 1.0).abs() < 0.05, "{} {duty}: {b:?}", p.name);
-            }
-            assert!(p.fans == 0 || settled(p, 100.0).chip < settled(p, 60.0).chip, "{}", p.name);
-        }
-    }
-
-    #[test]
-    fn without_fans_it_passes_danger_within_two_minutes() {
-        for p in board::PRODUCTS.iter().filter(|p| p.fans > 0) {
-            let mut air = air(p);
-            let mut board = BoardHeat::new(air.ambient);
-            run(p, &mut board, &mut air, 70.0, 1800);
-            run(p, &mut board, &mut air, 0.0, 25);
-            assert!(board.chip < p.limits.danger, "{} {board:?}", p.name);
-            run(p, &mut board, &mut air, 0.0, 95);
-            assert!(board.chip > p.limits.danger, "{} {board:?}", p.name);
-        }
-    }
-
-    #[test]
-    fn a_stuck_fan_stands_and_a_rail_that_is_off_takes_nothing() {
-        let p = &board::antminer_s19jpro::PRODUCT;
-        let mut air = air(p);
-        air.stuck[2] = true;
-        (0..200).for_each(|_| air.step(|_| Percent(100.0)));
-        assert_eq!(air.speeds[2], Rpm(0.0));
-        assert!(air.speeds[0] > Rpm(5990.0) && (air.flow() - 0.75).abs() < 0.01);
-        let off = Load { rail: Volt(0.0), ..full_load(p) };
-        assert_eq!(Physics::of(p).power(&off, Celsius(60.0)), Watt(0.0));
-    }
-}
+#[path = "heat_tests.rs"]
+mod tests;

@@ -3,6 +3,7 @@
 //! Everything plugs in at the bus and the wire: `machine` has the traits of `hwdrivers::bus` for simulated chips and parts,
 //! so real drivers and real controllers run on it in virtual time. Not here: decisions of any kind.
 
+pub mod air;
 pub mod bench_socket;
 mod chain_line;
 pub mod chip;
@@ -13,6 +14,7 @@ mod handles;
 pub mod heat;
 pub mod link;
 pub mod machine;
+mod overload;
 pub mod parts;
 pub mod practice;
 pub mod pty;

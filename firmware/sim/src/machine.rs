@@ -4,10 +4,12 @@
 //! thread (`pty`); in a simulation one thread uses them in turn. Not here: any decision, and the loop that drives it.
 
 use crate::SimChain;
+use crate::air::Air;
 use crate::chain_line::Chips;
 use crate::fault::feigned::{Feigned, Probe};
 use crate::fitted::{self, Fitted, Fitting, HUNG_ADDRESS, Hung, Spot};
-use crate::heat::{Air, BoardHeat, Load, Physics, STEP};
+use crate::heat::{BoardHeat, Load, Physics, STEP};
+use crate::overload::Overload;
 use crate::parts::at24c02::At24c02;
 use crate::parts::pwm_fans::PwmFans;
 use crate::parts::vid::Vid;
@@ -41,6 +43,8 @@ struct SimBoard {
     burnt: bool,
     /// The sensor that hangs on one of its chips.
     hung: Option<Hung>,
+    /// Which chip.
+    hung_on: u8,
     /// Its voltage id input.
     vid: Vid,
 }
@@ -75,6 +79,8 @@ pub struct World {
     lines: BTreeMap<u32, bool>,
     air: Air,
     physics: Physics,
+    /// How the supply bears what is drawn.
+    overload: Overload,
     /// What parts are made to feel instead of what is.
     feigned: Feigned,
 }
@@ -103,13 +109,14 @@ impl World {
             boards.push(SimBoard {
                 chain,
                 chips: b.chain.chips,
-                heat: BoardHeat::new(air.ambient),
+                heat: BoardHeat::new(b, seed, air.ambient),
                 rail: Volt(0.0),
                 plugged: true,
                 plugged_at: Time::ZERO,
                 back_at: None,
                 burnt: false,
                 hung,
+                hung_on: through.unwrap_or_default(),
                 vid: Vid::default(),
             });
         }
@@ -131,6 +138,7 @@ impl World {
             lines: BTreeMap::new(),
             air,
             physics: Physics::of(product),
+            overload: Overload::new(product.limits.power_max),
             feigned: Feigned::default(),
         };
         world.feel();
@@ -157,12 +165,14 @@ impl World {
             for b in &mut self.boards {
                 let load = Load { chips: b.chips, clock: b.chain.clock(), rail: b.rail, hashing: b.chain.hashing() };
                 b.heat.step(&self.physics, &load, &self.air);
-                b.chain.set_heat(b.heat.chip);
-                if b.heat.chip > strain::BURNT && !b.burnt {
+                b.chain.set_heats(b.heat.chips());
+                if b.heat.warmest() > strain::BURNT && !b.burnt {
                     (b.burnt, b.chips) = (true, 0);
                     b.chain.cut(self.now, 0);
                 }
             }
+            let told_off = self.product.supply_enable.map(|l| !l.is_active(self.line(l.number)));
+            self.overload.step(self.power(), told_off);
             self.feel();
         }
         self.now = self.now.max(to);
@@ -221,6 +231,12 @@ impl World {
         if let Some(Fitting { part: Fitted::Apw(supply), .. }) = supply {
             supply.babble(now, on);
         }
+    }
+
+    /// Lets the supply give at most this part of what the machine takes at work, as one does that has aged, or what it is made for.
+    pub fn age_supply(&mut self, part: Option<f64>) {
+        let most = part.map_or(self.product.limits.power_max, |p| self.product.power * p);
+        self.overload.give(most);
     }
 
     /// Resets the controller of a board's rail, whose boot loader runs from then on. One that is plugged in anew is another.
@@ -464,12 +480,13 @@ impl World {
                 _ => Volt(0.0),
             },
         };
+        let given = self.overload.output(given);
         if self.feigned.brown_out { given * BROWN_OUT } else { given }
     }
 
     /// What a board's regulator makes of the supply.
     fn rail_of(&mut self, board: usize, regulator: RegulatorPart, supply: Volt) -> Volt {
-        let (now, heat, power) = (self.now, self.boards[board].heat.outlet, self.boards[board].heat.power);
+        let (now, heat, power) = (self.now, self.boards[board].heat.outlet(), self.boards[board].heat.power());
         let part = regulator.address().and_then(|a| self.parts.get_mut(&a)).map(|f| &mut f.part);
         match (regulator, part) {
             (_, Some(Fitted::Dspic(p))) => p.rail(now, supply),
@@ -500,9 +517,9 @@ impl World {
         for (place, spot) in self.spots.iter().enumerate() {
             let heat = &self.boards[spot.board].heat;
             let truth = match spot.place {
-                SensorPlace::BoardInlet | SensorPlace::ControlBoard => heat.inlet,
-                SensorPlace::Chip => heat.chip,
-                SensorPlace::BoardOutlet | SensorPlace::Regulator => heat.outlet,
+                SensorPlace::BoardInlet | SensorPlace::ControlBoard => heat.inlet(),
+                SensorPlace::Chip => heat.middle(),
+                SensorPlace::BoardOutlet | SensorPlace::Regulator => heat.outlet(),
             };
             if let Some(fitting) = self.parts.get_mut(&spot.address) {
                 let felt = self.feigned.temperature(Probe::Bus(spot.address), place, truth);
@@ -510,9 +527,10 @@ impl World {
             }
         }
         for (chain, b) in self.boards.iter().enumerate() {
-            let felt = self.feigned.temperature(Probe::Chain(chain), 0, b.heat.chip);
+            let Some(heat) = b.heat.chips().get(usize::from(b.hung_on)).copied() else { continue };
+            let felt = self.feigned.temperature(Probe::Chain(chain), 0, heat);
             let lies = self.feigned.lies(Probe::Chain(chain));
-            b.hung.iter().for_each(|h| h.feel(b.heat.outlet, felt, lies));
+            b.hung.iter().for_each(|h| h.feel(b.heat.beside(b.hung_on), felt, lies));
         }
         if let Some(controller) = self.product.fan.address().and_then(|a| self.parts.get_mut(&a)) {
             for (fan, speed) in self.air.speeds.iter().enumerate() {
@@ -522,7 +540,7 @@ impl World {
         for (i, data) in self.product.hashboards.iter().enumerate() {
             if let Some(Fitting { part: Fitted::Ina260(meter), .. }) = data.meter.and_then(|m| self.parts.get_mut(&m.address())) {
                 meter.volt = supply;
-                meter.ampere = Ampere(self.boards[i].heat.power.0 / supply.0.max(0.1));
+                meter.ampere = Ampere(self.boards[i].heat.power().0 / supply.0.max(0.1));
             }
         }
     }

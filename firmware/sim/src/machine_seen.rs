@@ -7,10 +7,10 @@ use crate::fitted::Hung;
 use model::{Celsius, Megahertz, Percent, RegulatorPart, Rpm, SensorPart, SupplyPart, Time, Volt, Watt};
 
 impl World {
-    /// Temperature of a chain's chips.
+    /// Temperature of a chain's warmest chip.
     #[must_use]
     pub fn chip_temperature(&self, chain: usize) -> Option<Celsius> {
-        self.boards.get(chain).map(|b| b.heat.chip)
+        self.boards.get(chain).map(|b| b.heat.warmest())
     }
 
     /// What a chain's board gets.
@@ -54,10 +54,10 @@ impl World {
         self.boards.get(chain).map(|b| b.plugged_at)
     }
 
-    /// Whether the mains sag: then no rail is what was ordered.
+    /// Whether the mains sag, or the supply under its load: then no rail is what was ordered.
     #[must_use]
     pub fn sags(&self) -> bool {
-        self.feigned.brown_out
+        self.feigned.brown_out || self.overload.sags()
     }
 
     /// Since when the longest unread sensor of a chain's board has not been read: since a register that holds a temperature was, and that
@@ -86,7 +86,7 @@ impl World {
     /// What all boards take.
     #[must_use]
     pub fn power(&self) -> Watt {
-        self.boards.iter().fold(Watt(0.0), |sum, b| sum + b.heat.power)
+        self.boards.iter().fold(Watt(0.0), |sum, b| sum + b.heat.power())
     }
 
     /// How many fans turn.

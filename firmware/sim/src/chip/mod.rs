@@ -23,7 +23,8 @@ use sense::Hung;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::time::Duration;
-use sweep::{Step, Walk, mix};
+pub(crate) use sweep::mix;
+use sweep::{Step, Walk};
 
 /// A PLL reports its lock after this.
 const LOCK: Duration = Duration::from_millis(1);
@@ -207,6 +208,11 @@ impl SimChain {
     /// Sets the heat of every chip.
     pub fn set_heat(&mut self, heat: Celsius) {
         self.bodies.iter_mut().for_each(|b| b.heat = heat);
+    }
+
+    /// Sets the heat of each chip, in the order of the chain.
+    pub fn set_heats(&mut self, heats: &[Celsius]) {
+        self.bodies.iter_mut().zip(heats).for_each(|(b, heat)| b.heat = *heat);
     }
 
     /// Sets the heat of one domain's chips.

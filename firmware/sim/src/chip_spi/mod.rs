@@ -93,6 +93,7 @@ struct Chip {
     locked_at: Time,
     /// What its sensor shows: a code of ten bits.
     sensor: u16,
+    heat: Celsius,
     /// Its part of the usual knee.
     quality: f64,
 }
@@ -124,7 +125,6 @@ pub struct SpiRing {
     counted: bool,
     held: bool,
     volts: Volt,
-    heat: Celsius,
     /// What all its chips bear of what chips usually do.
     quality: f64,
     /// Of a thousand nonces so many are wrong, beside those that clock and heat make wrong.
@@ -163,6 +163,7 @@ impl SpiRing {
             silent: false,
             locked_at: Time::ZERO,
             sensor: 513,
+            heat: Celsius(25.0),
             quality: spread(seed, n),
         };
         Some(SpiRing {
@@ -178,7 +179,6 @@ impl SpiRing {
             counted: false,
             held: true,
             volts: Volt(0.0),
-            heat: Celsius(25.0),
             quality: 1.0,
             wrong: 0,
             clocks: (Megahertz(0.0), Megahertz(0.0)),
@@ -217,10 +217,18 @@ impl SpiRing {
 
     /// Sets the heat of every chip, which their sensors show.
     pub fn set_heat(&mut self, heat: Celsius) {
-        self.heat = heat;
-        if let Some(at_zero) = self.kind.sensor {
-            let code = (at_zero - (heat.0 - 0.5) * 1.5).round().clamp(1.0, 1023.0) as u16;
-            self.chips.iter_mut().for_each(|c| c.sensor = code);
+        let heats = vec![heat; self.chips.len()];
+        self.set_heats(&heats);
+    }
+
+    /// The same of each chip, in the order of the chain.
+    pub fn set_heats(&mut self, heats: &[Celsius]) {
+        let at_zero = self.kind.sensor;
+        for (chip, heat) in self.chips.iter_mut().zip(heats) {
+            chip.heat = *heat;
+            if let Some(at_zero) = at_zero {
+                chip.sensor = (at_zero - (heat.0 - 0.5) * 1.5).round().clamp(1.0, 1023.0) as u16;
+            }
         }
     }
 

@@ -159,7 +159,7 @@ impl SpiRing {
             return;
         }
         let quality = self.quality * self.chips[n].quality;
-        let loss = self.kind.bears.loss(self.chips[n].clock, self.chip_volts(), self.heat, quality);
+        let loss = self.kind.bears.loss(self.chips[n].clock, self.chip_volts(), self.chips[n].heat, quality);
         let dice = mix(self.seed ^ self.hashes_tested) as f64 / u64::MAX as f64;
         if dice < FLAT_LOSS {
             return;

@@ -290,6 +290,16 @@ pub const KINDS: &[Kind] = &[
         ],
         ..ROW
     },
+    // A supply that has aged gives four fifths of what the machine takes, and sags. Who measures its input lets the clock down until it
+    // bears the load, hashes on with that, and says that power is held down.
+    Kind {
+        name: "supply-weak",
+        harm: Harm::Aged(0.8),
+        length: named(60, 240),
+        shows: &[FaultCode::BrownOut, FaultCode::Overload, FaultCode::PowerLowered],
+        hashes: true,
+        ..ROW
+    },
     // Without a plug line, what does not answer is named.
     Kind {
         name: "hot-unplug",

@@ -72,6 +72,8 @@ pub enum Harm {
     SupplyBabble,
     /// The supply gives too little.
     BrownOut,
+    /// The supply has aged: it gives this part of what the machine takes at work, and sags beyond.
+    Aged(f64),
     /// A board is pulled and put back.
     HotUnplug,
     /// The USB device that a board hangs on is pulled, and put back.
@@ -277,6 +279,11 @@ impl Harm {
             }
             Harm::SupplyBabble => Aim { addresses: vec![product.supply.address()?], ..of_all("supply") },
             Harm::BrownOut => of_all("supply"),
+            Harm::Aged(_) => {
+                // Who measures nothing of the supply cannot know. A Bitmain supply tells what it is set to, never what it gives.
+                let tells = |b: &Hashboard| b.meter.is_some() || matches!(b.regulator, RegulatorPart::Tps546 { .. });
+                (product.limits.care.input_min.is_some() && product.hashboards.iter().any(tells)).then(|| of_all("supply"))?
+            }
             Harm::Twins => {
                 let other = luck.pick(&all.iter().copied().filter(|c| *c != chain).collect::<Vec<_>>())?;
                 let (one, two) = (&product.hashboards[chain], &product.hashboards[other]);
@@ -367,6 +374,7 @@ impl Harm {
             Harm::SupplyBabble => world.babble(on),
             Harm::WrongNonces => world.set_wrong(aim.chain, if on { WRONG_PERMILLE } else { 0 }),
             Harm::BrownOut => world.feign().brown_out = on,
+            Harm::Aged(part) => world.age_supply(on.then_some(part)),
             Harm::HotUnplug if on => world.unplug(aim.chain),
             Harm::HotUnplug => world.plug(aim.chain),
             Harm::Ambient(air) => world.set_ambient(if on { air } else { ROOM }),
