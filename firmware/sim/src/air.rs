@@ -8,8 +8,10 @@ use model::{Celsius, Percent, Rpm};
 /// How fast fans turn at a duty, as parts of full speed: 5,200 and about 6,000 of 6,700 rpm at 70 and 85 % (S21 factory log). That they
 /// stop along a straight line below is inferred, and so is that other makers' fans follow the same curve.
 const CURVE: [(f64, f64); 4] = [(0.0, 0.0), (70.0, 5200.0 / 6700.0), (85.0, 6000.0 / 6700.0), (100.0, 1.0)];
-/// The air at the inlet follows the room's e-fold in this many seconds: no room's air jumps.
-const ROOM_LAG_S: f64 = 30.0;
+/// The air at the inlet follows the room's e-fold in this many seconds: no room's air jumps. A room is warmed by its machines, and no
+/// faster than boards are whose fans stand, half a degree a second (S21 factory log): so much it is of the hottest room of the catalogue
+/// by the time that boards reach their limits.
+const ROOM_LAG_S: f64 = 120.0;
 /// Fans reach a new speed e-fold in this many seconds, and stand below this duty.
 const SPIN_UP_S: f64 = 1.5;
 const STALL: Percent = Percent(8.0);

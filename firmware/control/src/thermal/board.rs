@@ -14,6 +14,14 @@ const SLOW_AFTER: Duration = Duration::from_secs(10);
 const OFF_AFTER: Duration = Duration::from_secs(30);
 /// What a regulator measured of itself counts for so long.
 const REGULATOR_AGE: Duration = Duration::from_secs(30);
+/// A board follows its chips so late: while it warms they are further above it than what its data say of chips at rest, as much as it
+/// warms in this time. In the S21 factory log they were 32 °C above the outlet's sensor while that rose by 0.45 °C a second, and 15 at
+/// rest: never more than that counts.
+const LAG: Duration = Duration::from_secs(35);
+const LEAD_MAX: Celsius = Celsius(17.0);
+/// A chip that is the only one of many to be measured may be so much cooler than the warmest: those of one place in the air differed by so
+/// much in that log.
+const ONE_OF_MANY: Celsius = Celsius(4.0);
 /// A regulator that is no sensor of the list has no number of one.
 const OWN: SensorId = SensorId(u8::MAX);
 
@@ -34,6 +42,8 @@ pub(super) struct Spot {
     pub probe: Probe,
     /// Only a chain that runs can be asked for it.
     pub by_chain: bool,
+    /// What the warmest is warmer than what it measures.
+    pub beyond: Celsius,
 }
 
 #[derive(Debug)]
@@ -57,6 +67,12 @@ impl Board {
         let spot = |(s, id): (&model::SensorSpot, SensorId)| Spot {
             probe: Probe::new(id, s.place),
             by_chain: matches!(s.part, SensorPart::OnChip | SensorPart::ThroughChip { .. }),
+            beyond: match (s.place, s.part) {
+                // All chips tell, and the warmest counts.
+                (_, SensorPart::OnChip) => Celsius(0.0),
+                (SensorPlace::Chip, _) if board.chain.chips > 1 => ONE_OF_MANY,
+                _ => Celsius(0.0),
+            },
         };
         let own = board.sensors.iter().all(|s| s.part != SensorPart::Regulator);
         Board {
@@ -109,13 +125,16 @@ impl Board {
             let (worst, believed) = s.probe.worst(now, slope)?;
             // What the chips last said before they lost their power is no temperature of now.
             let gone = s.by_chain && !self.powered && !matches!(s.probe.known(now, now, l.reading_age_max), Known::Ok { .. });
-            (!gone).then_some(Warmth { place: s.probe.place, worst, believed, bounds: bounds(s.probe.place, l) })
+            let (place, worst, believed) = (s.probe.place, worst + s.beyond, believed + s.beyond);
+            let late = self.powered && matches!(place, SensorPlace::BoardInlet | SensorPlace::BoardOutlet);
+            let leads = if late { s.probe.rise(LAG).min(LEAD_MAX) } else { Celsius(0.0) };
+            (!gone).then_some(Warmth { place, worst, believed, bounds: bounds(place, l), leads })
         };
         let place = SensorPlace::Regulator;
         // One that says nothing of its heat is believed to be well, as one that cannot. What jumped counts as the worst case.
         let own = self.regulator.as_ref().filter(|p| !matches!(p.known(now, now, REGULATOR_AGE), Known::Unknown { .. }));
         let own = own.and_then(|p| p.worst(now, Celsius(0.0)));
-        let own = own.map(|(worst, believed)| Warmth { place, worst, believed, bounds: bounds(place, l) });
+        let own = own.map(|(worst, believed)| Warmth { place, worst, believed, bounds: bounds(place, l), leads: Celsius(0.0) });
         self.spots.iter().filter_map(of).chain(own).collect()
     }
 

@@ -52,6 +52,8 @@ pub struct Warmth {
     pub believed: Celsius,
     /// What this place may reach.
     pub bounds: Bounds,
+    /// How much further the chips are above it than usual, as it warms.
+    pub leads: Celsius,
 }
 
 /// What a place may reach. A sensor on the board is cooler than the chips by what the board says.
@@ -149,8 +151,9 @@ impl Heat {
         }
         let any = |f: &dyn Fn(&Warmth) -> bool| seen.iter().any(f);
         let ahead = l.care.slope * LOOK_AHEAD.as_secs_f64();
-        let (danger, hot) = (any(&|w| w.worst + ahead >= w.bounds.danger), any(&|w| w.worst >= w.bounds.hot));
-        let sure = any(&|w| w.believed + ahead >= w.bounds.danger);
+        let ahead = |w: &Warmth| ahead.max(w.leads);
+        let (danger, hot) = (any(&|w| w.worst + ahead(w) >= w.bounds.danger), any(&|w| w.worst >= w.bounds.hot));
+        let sure = any(&|w| w.believed + ahead(w) >= w.bounds.danger);
         let cool = !blind && seen.iter().all(|w| w.worst < w.bounds.resume);
         let was = self.level;
         self.level = match was {

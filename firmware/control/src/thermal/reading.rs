@@ -31,6 +31,8 @@ const STRAIN_CHANGE: f64 = 0.4;
 const STRAIN_LEAST: f64 = 0.2;
 /// It must last: boards follow e-fold in about this many seconds, and a start that fails within some warms nothing.
 const LAG_S: f64 = 60.0;
+/// How fast it warms is followed e-fold in so many seconds.
+const RISE_S: f64 = 8.0;
 /// Sensors are read each second; what is not older than this is on time.
 const ON_TIME: Duration = Duration::from_secs(2);
 
@@ -100,6 +102,8 @@ pub struct Probe {
     still: Option<Still>,
     suspect: bool,
     stuck: bool,
+    /// How many degrees a second it warms.
+    rise: f64,
     /// The strain as a board's heat follows it, and until when.
     strain: f64,
     followed: Option<Time>,
@@ -122,6 +126,7 @@ impl Probe {
             still: None,
             suspect: false,
             stuck: false,
+            rise: 0.0,
             strain: 0.0,
             followed: None,
         }
@@ -173,6 +178,10 @@ impl Probe {
         let value = reading.value;
         self.doubted = None;
         self.trouble = None;
+        if let Some((before, seconds)) = self.believed.map(|b| (b.value, reading.at.since(b.at).as_secs_f64())) {
+            let rise = (value - before).0 / seconds.max(1e-3);
+            self.rise += (rise - self.rise) * (seconds / RISE_S).min(1.0);
+        }
         self.believed = Some(reading);
         let moved = self.still.is_none_or(|s| s.value != value);
         if moved {
@@ -258,6 +267,12 @@ impl Probe {
         Some((unsure.map_or(believed, |d| believed.max(d.value)), believed))
     }
 
+    /// How much warmer it gets there in this time, where it goes on as it does; nothing where it cools.
+    #[must_use]
+    pub fn rise(&self, time: Duration) -> Celsius {
+        Celsius(self.rise.max(0.0) * time.as_secs_f64())
+    }
+
     /// Whether a value was ever believed.
     #[must_use]
     pub fn was_read(&self) -> bool {
@@ -324,6 +339,23 @@ mod tests {
         assert_eq!(p.known(s(11), s(0), AGE), Known::Failed { why: "open circuit".to_owned() });
         p.forget();
         assert_eq!(p.known(s(12), s(0), AGE), Known::Unknown { since: s(0) });
+    }
+
+    #[test]
+    fn how_fast_it_warms_is_followed_and_steps_of_a_coarse_sensor_are_no_leap() {
+        // Degrees at each second behind 50, and what it warms in half a minute of that.
+        let half_a_degree_a_second = |n: i32| f64::from(n) * 0.5;
+        let one_step = |n: i32| if n < 30 { 0.0 } else { 1.0 };
+        for (of, least, most) in
+            [(&half_a_degree_a_second as &dyn Fn(i32) -> f64, 14.0, 15.1), (&one_step, 0.0, 4.0), (&|n| -f64::from(n), 0.0, 0.0)]
+        {
+            let mut p = probe();
+            for n in 1..33 {
+                p.read(s(10 + n as u64), Celsius(50.0 + of(n)));
+            }
+            let rise = p.rise(Duration::from_secs(30)).0;
+            assert!((least..=most).contains(&rise), "{rise}");
+        }
     }
 
     #[test]
