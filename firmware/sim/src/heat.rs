@@ -27,6 +27,8 @@ const LEAKAGE_RISE: f64 = 70.0;
 /// The board that the figures below are for: its power, and how far above the room its warmest chips are then, fans at 70 %.
 const SHAPE_POWER: Watt = Watt(1133.0);
 const SHAPE_RISE: Celsius = Celsius(45.0);
+/// How far all its chips are above the room on average: a chip that is alone has no others that warm its air.
+const SHAPE_MEAN_RISE: Celsius = Celsius(38.5);
 /// Heat capacities, J/K: all chips of a board with their sinks; the board.
 const CHIPS_MASS: f64 = 1150.0;
 const BOARD_MASS: f64 = 400.0;
@@ -42,8 +44,9 @@ const BOARD_FLOW_FALLS: f64 = 0.19;
 const AIR_STILL: f64 = 4.0;
 const AIR_FLOW: f64 = 111.0;
 
-/// Groups along the air: as many as an S21 has chips in a row.
+/// Groups along the air: as many as an S21 has chips in a row, or fewer where rows of so many do not come out even.
 const GROUPS: usize = 9;
+const GROUPS_LEAST: usize = 4;
 /// Boards of fewer chips than two such rows have groups of two.
 const FEW_CHIPS: usize = 2 * GROUPS;
 /// Chips of one group differ: the standard deviation of how far they are above their air, as a part of it.
@@ -72,13 +75,14 @@ impl Physics {
         let power = product.power.0 / product.hashboards.len().max(1) as f64;
         let chips = product.hashboards.first().map_or(1.0, |b| f64::from(b.chain.chips));
         let chip = power * (1.0 - BOARD_PART) / chips;
+        let rise = if chips > 1.0 { SHAPE_RISE } else { SHAPE_MEAN_RISE };
         Physics {
             switching: chip * (1.0 - LEAKAGE_PART) / (l.clock_nominal.0 * l.rail_nominal.0 * l.rail_nominal.0),
             leakage: Watt(chip * LEAKAGE_PART / ((l.target.0 - ROOM.0) / LEAKAGE_RISE).exp()),
             rail: l.rail_nominal,
             board: Watt(power * BOARD_PART),
             mass: power / SHAPE_POWER.0,
-            conductance: power / SHAPE_POWER.0 * SHAPE_RISE.0 / (l.target.0 - ROOM.0),
+            conductance: power / SHAPE_POWER.0 * rise.0 / (l.target.0 - ROOM.0),
         }
     }
 
@@ -147,7 +151,8 @@ impl BoardHeat {
     #[must_use]
     pub fn new(board: &Hashboard, seed: u64, ambient: Celsius) -> BoardHeat {
         let count = usize::from(board.chain.chips).max(1);
-        let groups = if count < FEW_CHIPS { count.div_ceil(2) } else { GROUPS };
+        let even = (GROUPS_LEAST..=GROUPS).rev().find(|n| count.is_multiple_of(*n)).unwrap_or(GROUPS);
+        let groups = if count < FEW_CHIPS { count.div_ceil(2) } else { even };
         // An S21's chain runs to and fro across the air (its log). That others do as well is inferred, but for an S9: its thermometer hangs
         // on one of its last chips, which must be its warm end.
         let along = board.sensors.iter().any(|s| matches!(s.part, SensorPart::ThroughChip { .. }));

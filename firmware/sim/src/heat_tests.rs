@@ -31,10 +31,12 @@ fn settled(p: &Product, duty: f64) -> BoardHeat {
 fn full_load_settles_at_work_temperature_and_power() {
     for p in board::PRODUCTS {
         let power = p.power.0 / p.hashboards.len() as f64;
-        for duty in [60.0, 70.0, 80.0] {
+        // Heat transfer follows the speed of the fans, which at 60 and 80 % is six sevenths and nine eighths of that at 70.
+        for (duty, least, most) in [(60.0, 0.0, 13.0), (70.0, -5.0, 5.0), (80.0, -11.0, 2.0)] {
+            let (least, most) = if p.fans == 0 { (-5.0, 5.0) } else { (least, most) };
             let b = settled(p, duty);
             let (chip, over) = (b.warmest().0, b.warmest().0 - b.outlet().0);
-            assert!((chip - p.limits.target.0).abs() < 8.0, "{} {duty}: {chip}", p.name);
+            assert!((least..most).contains(&(chip - p.limits.target.0)), "{} {duty}: {chip}", p.name);
             assert!((5.0..20.0).contains(&over), "{} {duty}: {over}", p.name);
             assert!((b.power().0 / power - 1.0).abs() < 0.05, "{} {duty}: {}", p.name, b.power());
         }

@@ -132,5 +132,6 @@ fn from_dark_to_true_nonces_at_the_expected_rate_and_temperature() {
     let outlet = Tmp75::new(0x4c).read(&mut *b.buses.i2c).expect("answers");
     assert!(chip > Celsius(60.0) && chip < Celsius(76.0) && outlet < chip, "{chip} {outlet}");
     let rpm = Emc2305::new(0x2d).rpm(&mut *b.buses.i2c, FanId(3)).expect("answers").expect("turns");
-    assert!((rpm.0 - 4200.0).abs() < 60.0, "{rpm}");
+    // 70 % of the duty: 5,200 of 6,700 rpm in the log, of 6,000 here.
+    assert!((rpm.0 - 4657.0).abs() < 60.0, "{rpm}");
 }

@@ -292,10 +292,11 @@ pub const KINDS: &[Kind] = &[
     },
     // A supply that has aged gives four fifths of what the machine takes, and sags. Who measures its input lets the clock down until it
     // bears the load, hashes on with that, and says that power is held down.
+    // Where a fault before it still holds the clock down, there is nothing to name until that is over.
     Kind {
         name: "supply-weak",
         harm: Harm::Aged(0.8),
-        length: named(60, 240),
+        length: named(900, 240),
         shows: &[FaultCode::BrownOut, FaultCode::Overload, FaultCode::PowerLowered],
         hashes: true,
         ..ROW
