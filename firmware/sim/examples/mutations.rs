@@ -22,7 +22,7 @@ const MUTATIONS: &[Mutation] = &[
     Mutation {
         rule: "a chip in danger costs its board the power",
         file: "firmware/control/src/thermal/heat.rs",
-        text: "(any(&|w| w.worst + ahead >= w.bounds.danger), ",
+        text: "(any(&|w| w.worst + ahead(w) >= w.bounds.danger), ",
         without: "(false, ",
     },
     Mutation {

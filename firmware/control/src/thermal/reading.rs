@@ -94,6 +94,8 @@ pub struct Probe {
     pub place: SensorPlace,
     believed: Option<Reading<Celsius>>,
     doubted: Option<Reading<Celsius>>,
+    /// What it said last that no board can have.
+    absurd: Option<Reading<Celsius>>,
     jump: Option<Jump>,
     trouble: Option<Trouble>,
     strikes: u32,
@@ -118,6 +120,7 @@ impl Probe {
             place,
             believed: None,
             doubted: None,
+            absurd: None,
             jump: None,
             trouble: None,
             strikes: 0,
@@ -142,6 +145,7 @@ impl Probe {
     /// It answered.
     pub fn read(&mut self, now: Time, value: Celsius) {
         if !PLAUSIBLE.contains(&value.0) {
+            self.absurd = Some(Reading { value, at: now });
             return self.broken(format!("it reads {value}"));
         }
         self.strikes = 0;
@@ -156,8 +160,10 @@ impl Probe {
             }
             self.jump = None;
         } else if let Some(believed) = self.believed {
-            // What was beyond any slope a second ago is not made true by waiting: the nearer one counts.
-            let again = self.doubted.is_some_and(|d| d.at < now && near(&d) && from(&d).abs() < from(&believed).abs());
+            // What was beyond any slope a second ago is not made true by waiting: the nearer one counts. What comes back into the plausible
+            // beside nonsense goes on with that.
+            let nearer = |d: Reading<Celsius>| d.at < now && near(&d) && from(&d).abs() < from(&believed).abs();
+            let again = self.doubted.is_some_and(nearer) || self.absurd.is_some_and(nearer);
             if near(&believed) && !again {
                 return self.believe(reading);
             }
@@ -165,7 +171,7 @@ impl Probe {
             self.trouble = Some(Trouble { nonsense: true, why: why.clone() });
             if again {
                 self.jump = Some(Jump { by: from(&believed), last: reading });
-                (self.doubted, self.failed, self.good) = (None, Some(why), 0);
+                (self.doubted, self.absurd, self.failed, self.good) = (None, None, Some(why), 0);
             } else {
                 self.doubted = Some(reading);
             }
@@ -176,7 +182,7 @@ impl Probe {
 
     fn believe(&mut self, reading: Reading<Celsius>) {
         let value = reading.value;
-        self.doubted = None;
+        (self.doubted, self.absurd) = (None, None);
         self.trouble = None;
         if let Some((before, seconds)) = self.believed.map(|b| (b.value, reading.at.since(b.at).as_secs_f64())) {
             let rise = (value - before).0 / seconds.max(1e-3);
@@ -368,6 +374,9 @@ mod tests {
             (&[125.1, f64::NAN], true),
             (&[255.0, -1.0, 50.0, 50.0], true),
             (&[255.0, -1.0, 50.0, 50.0, 50.0], false),
+            // One that has jumped below the plausible warms with its board, and comes into it again (S19j Pro, seed 504).
+            (&[0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 1.0, 1.5, 2.0, 2.5], true),
+            (&[0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 42.0, 41.0, 40.0], false),
             (&[1.0, 30.0], false),
         ];
         for (values, failed) in rows {

@@ -23,7 +23,8 @@ const STEPS: u32 = 10;
 #[derive(Debug)]
 pub struct Scaling {
     steps: u32,
-    /// The most that each chain took before the first step, while heat's own throttle lowered it; nothing where it did not hash.
+    /// The most that each chain took before the first step, while heat's own throttle lowered it; nothing where it did not hash. What it
+    /// took in trouble that comes and goes counts together: between two bouts heat still holds it down.
     base: Vec<Watt>,
     /// When the state of now, trouble or well, began, or the last step was made in it.
     since: Time,
@@ -41,9 +42,6 @@ impl Scaling {
     pub fn tick(&mut self, now: Time, trouble: bool, takes: impl Iterator<Item = Watt>) {
         if trouble != self.trouble {
             (self.trouble, self.since) = (trouble, now);
-            if self.steps == 0 {
-                self.base.clear();
-            }
         }
         if trouble && self.steps == 0 {
             for (i, watt) in takes.enumerate() {
@@ -60,8 +58,10 @@ impl Scaling {
         self.since = now;
         if trouble {
             self.steps = (self.steps + 1).min(STEPS);
+        } else if self.steps > 0 {
+            self.steps -= 1;
         } else {
-            self.steps = self.steps.saturating_sub(1);
+            self.base.clear();
         }
     }
 
@@ -82,6 +82,28 @@ impl Scaling {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn trouble_that_comes_and_goes_is_measured_against_the_machine_before_it() {
+        // A hot room: each bout takes up less, as heat has lowered the clock meanwhile.
+        let mut s = Scaling::new(Time::ZERO);
+        let mut second = 0;
+        for (until, trouble, takes) in [(600, false, 1000.0), (650, true, 1000.0), (700, false, 600.0), (820, true, 300.0)] {
+            while second < until {
+                second += 1;
+                s.tick(Time::from_secs(second), trouble, [Watt(takes)].into_iter());
+            }
+        }
+        assert_eq!((s.percent(), s.most(0)), (5, Some(Watt(950.0))));
+        // Once it was well for long enough what it took then is forgotten.
+        for (until, trouble, takes) in [(2100, false, 500.0), (2170, true, 500.0)] {
+            while second < until {
+                second += 1;
+                s.tick(Time::from_secs(second), trouble, [Watt(takes)].into_iter());
+            }
+        }
+        assert_eq!((s.percent(), s.most(0)), (5, Some(Watt(475.0))));
+    }
 
     #[test]
     fn the_ceiling_falls_while_it_is_hot_and_rises_slowly() {

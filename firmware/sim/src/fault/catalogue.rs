@@ -292,7 +292,7 @@ pub const KINDS: &[Kind] = &[
     },
     // A supply that has aged gives four fifths of what the machine takes, and sags. Who measures its input lets the clock down until it
     // bears the load, hashes on with that, and says that power is held down.
-    // Where a fault before it still holds the clock down, there is nothing to name until that is over.
+    // Heat before it may hold the clock down for some minutes more: until that is over there is nothing to name.
     Kind {
         name: "supply-weak",
         harm: Harm::Aged(0.8),
@@ -353,7 +353,7 @@ pub const KINDS: &[Kind] = &[
         harm: Harm::Ambient(Celsius(70.0)),
         length: named(900, 60),
         recovery: Recovery::Power,
-        shows: &[FaultCode::TooHot, FaultCode::Danger, FaultCode::PowerLowered],
+        shows: &[FaultCode::TooHot, FaultCode::Danger],
         ..ROW
     },
     Kind {

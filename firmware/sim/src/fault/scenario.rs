@@ -38,6 +38,8 @@ const SETTLE: Duration = Duration::from_secs(10);
 const FADE: Duration = Duration::from_secs(700);
 /// A machine that is not back in time is waited for so long, and once more after a start.
 const LATE: Duration = Duration::from_secs(600);
+/// Power that was held down is raised again after this: five steps of it.
+const LEFT: Duration = Duration::from_secs(3000);
 /// Back is who was well for so long without a break: a chain that begins, and falls over at once, is not.
 const STEADY: Duration = Duration::from_secs(30);
 /// Fewer chain-seconds than this say nothing about a part of a hundred.
@@ -255,6 +257,11 @@ impl Run<'_> {
 
     /// Does the harm for as long as the row says; gives whether the firmware named it.
     fn hold(&mut self, kind: &Kind, aim: &Aim) -> bool {
+        // Power that is held down since a fault before it would be no name of this one.
+        if kind.shows.contains(&FaultCode::PowerLowered) && !self.until(LEFT, |r| !r.names(kind, aim)) {
+            let shown = self.shown();
+            self.violate(&format!("{} ({}): its name stays on from before it; there is: {shown}", kind.name, aim.place));
+        }
         kind.harm.set(aim, self.sim, true);
         let named = match kind.length {
             // What must not be noticed may change nothing.
