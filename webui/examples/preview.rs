@@ -1,5 +1,5 @@
 //! Serves the page with a made-up status, for looking at it: `cargo run -p webui --example preview [ADDRESS [STATE]]`.
-//! STATE is `well`, `troubled`, `nowhere` or `pool`.
+//! STATE is `well`, `paused`, `troubled`, `nowhere` or `pool`.
 //!
 //! Not a simulation: only start and stop have an effect.
 
@@ -16,6 +16,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let state = words.next().unwrap_or_default();
     let status = |second, mining| match (mining, state.as_str()) {
         (false, _) => made_up::stopped(second),
+        (true, "paused") => made_up::paused(second, model::PausedBy::Person),
         (true, "troubled") => made_up::troubled(second),
         (true, "nowhere") => made_up::nowhere(second),
         (true, "pool") => made_up::pool(second, 70),

@@ -1,6 +1,6 @@
 //! Health for a machine's keeper: 200 while it does what it was asked, 503 with the reasons while it does not.
 //!
-//! A miner that was told to stop is well. One that is asked to mine and finds nothing is not, bring-up included, because a
+//! A miner that was told to stop or to pause is well. One that is asked to mine and finds nothing is not, bring-up included, because a
 //! keeper waits for hash power and not for a process. Not a list of everything: a fault that mining survives leaves it well.
 
 use std::net::TcpListener;
@@ -37,7 +37,7 @@ struct Unwell<'a> {
 }
 
 fn health(s: &Status) -> Answer {
-    let idle = s.mining && s.hashes_per_second <= 0.0;
+    let idle = s.mining && !s.paused && s.hashes_per_second <= 0.0;
     let critical = s.faults.iter().any(|f| f.severity == "critical");
     if !idle && !critical {
         return Answer::json(200, &Well { status: "ok" });
@@ -55,6 +55,13 @@ mod tests {
     fn status(mining: bool, rate: f64, fault: Option<FaultCode>) -> Status {
         let faults = fault.map(|code| FaultStatus::from(&Fault { code, place: "chain 1".into(), detail: String::new() }));
         Status { mining, hashes_per_second: rate, faults: faults.into_iter().collect(), ..Status::default() }
+    }
+
+    #[test]
+    fn a_pause_is_well_and_what_is_critical_is_not() {
+        let paused = |fault| Status { paused: true, ..status(true, 0.0, fault) };
+        assert_eq!(health(&paused(None)).code, 200);
+        assert_eq!(health(&paused(Some(FaultCode::TooFewFans))).code, 503);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Instant;
 
 use chromium::{Browser, PATIENCE};
-use model::{Command, Status};
+use model::{Command, PausedBy, Status};
 use serde_json::{Value, json};
 use webui::{Server, Shared, serve};
 
@@ -100,6 +100,35 @@ fn a_running_machine_is_read_and_stopped_and_started_by_mouse() {
     sound(&mut browser, &server);
     still(&mut browser);
     browser.keep("well");
+}
+
+#[test]
+fn a_pause_is_read_with_who_wants_it_and_resumed_or_stopped() {
+    let (mut browser, server, view, commands, _) = start("page-paused", made_up::paused(0, PausedBy::Person));
+    browser.reads(&["Paused by a person.", "Resume mining", "Stop mining"]);
+    for (name, width) in [("paused", 1100), ("paused-phone", 390)] {
+        browser.look_like(width, "light");
+        fits(&mut browser, width);
+        assert_eq!(browser.value(FAINT), Value::Array(Vec::new()), "{width}");
+        browser.keep(name);
+    }
+    browser.value("document.getElementById('resume').focus()");
+    browser.press("Enter", 13, "\r");
+    assert_eq!(commands.recv_timeout(PATIENCE), Ok(Command::Resume));
+    browser.reads(&["Resuming"]);
+    view.publish(made_up::well(1));
+    browser.reads(&["All is well.", "Mining"]);
+    assert_eq!(browser.value("document.getElementById('resume').checkVisibility()"), false);
+    assert_eq!(browser.value("document.activeElement.id"), "button", "the focus is not lost with what had it");
+
+    view.publish(made_up::paused(2, PausedBy::Hours));
+    browser.reads(&["Paused by the hours of the settings.", "Resume mining"]);
+    browser.click("#button");
+    assert_eq!(commands.recv_timeout(PATIENCE), Ok(Command::Stop));
+    view.publish(made_up::stopped(3));
+    browser.reads(&["Stopped", "Start mining"]);
+    assert_eq!(browser.value("document.getElementById('resume').checkVisibility()"), false);
+    sound(&mut browser, &server);
 }
 
 #[test]

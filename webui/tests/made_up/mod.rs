@@ -3,7 +3,7 @@
 //! Not a simulation: the numbers are drawn here. Used by `page.rs` and by the example `preview`.
 
 use model::{
-    ChainState, ChainStatus, CpuStatus, FanStatus, Fault, FaultCode, FaultStatus, SensorStatus, ShareCounts, Status,
+    ChainState, ChainStatus, CpuStatus, FanStatus, Fault, FaultCode, FaultStatus, PausedBy, SensorStatus, ShareCounts, Status,
     UpstreamStatus, WorkerStatus,
 };
 
@@ -81,6 +81,20 @@ pub fn stopped(second: u64) -> Status {
     for c in &mut s.chains {
         c.state = ChainState::Off;
         (c.clock_hertz, c.volts, c.hashes_per_second, c.expected_hashes_per_second) = (0.0, 0.0, 0.0, 0.0);
+    }
+    s
+}
+
+/// The same machine in a pause that somebody asked for.
+pub fn paused(second: u64, by: PausedBy) -> Status {
+    let mut s = well(second);
+    (s.paused, s.paused_by) = (true, Some(by));
+    (s.hashes_per_second, s.expected_hashes_per_second) = (0.0, 9.9e12);
+    for c in &mut s.cpus {
+        (c.state, c.hashes_per_second) = (ChainState::Off, 0.0);
+    }
+    for c in &mut s.chains {
+        (c.clock_hertz, c.hashes_per_second, c.expected_hashes_per_second) = (50e6, 0.0, 3.3e12);
     }
     s
 }
