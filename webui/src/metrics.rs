@@ -73,6 +73,7 @@ fn metrics(s: &Status) -> String {
         .row(&[("version", &s.version), ("product", &s.product), ("simulated", &s.simulated)], 1.0);
     family(out, "otedama_uptime_seconds", "gauge", "Since the program's start.").row(&[], count(s.uptime_seconds));
     family(out, "otedama_mining", "gauge", "1 while it is asked to mine.").row(&[], truth(s.mining));
+    family(out, "otedama_paused", "gauge", "1 while it pauses.").row(&[], truth(s.paused));
     family(out, "otedama_hashes_per_second", "gauge", "Rate of all chains and threads.").row(&[], s.hashes_per_second);
     family(out, "otedama_expected_hashes_per_second", "gauge", "What clocks and chips promise.")
         .row(&[], s.expected_hashes_per_second);

@@ -88,6 +88,17 @@ fn prometheus_reads_what_the_machine_says() {
 }
 
 #[test]
+fn a_pause_is_told_from_a_stop() {
+    let by = model::PausedBy::Hours;
+    for (status, mining, paused) in [(made_up::well(0), 1, 0), (made_up::paused(0, by), 1, 1), (made_up::stopped(0), 0, 0)] {
+        let answer = ask("GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n", Shared::new(status));
+        for line in [format!("\notedama_mining {mining}\n"), format!("\notedama_paused {paused}\n")] {
+            assert!(answer.contains(&line), "{line:?} {answer}");
+        }
+    }
+}
+
+#[test]
 fn they_are_only_for_reading_and_at_one_address() {
     let view = Shared::new(made_up::nowhere(0));
     for (request, code) in [("POST /metrics", 405), ("GET /api/status", 404), ("POST /api/mining/stop", 404)] {
