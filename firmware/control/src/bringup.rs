@@ -36,7 +36,7 @@ pub const TIMING: Timing = Timing {
     count_limit: Duration::from_secs(10),
     ready_limit: Duration::from_secs(60),
     ramp_limit: Duration::from_secs(60),
-    silence_limit: Duration::from_secs(30),
+    silence_limit: Duration::from_secs(20),
     off_limit: Duration::from_secs(5),
 };
 
