@@ -305,7 +305,8 @@ impl Thermal {
         let b = &self.boards[i];
         for s in &b.spots {
             let p = &s.probe;
-            let rests = s.by_chain && !b.powered && now < b.blind_until;
+            // It rests from the moment it is told to, which is before its power is gone.
+            let rests = s.by_chain && now < b.blind_until;
             let absent = b.absent && p.place != SensorPlace::ControlBoard;
             let asked = !absent && (!s.by_chain || b.hashing_since.is_some() || rests);
             let missed =

@@ -389,8 +389,12 @@ impl Run<'_> {
     /// Waits until all chains hash and go on so, as long as the row allows.
     fn come_back(&mut self, kind: &Kind, aim: &Aim, ended: Time, mut named: bool) -> (bool, Back) {
         let (mut cool_at, mut well_since) = (None, None);
-        let recovery = if self.blinded.get() { Recovery::Power } else { kind.recovery };
         loop {
+            // A start on a bad line may lose the chain's only thermometer behind its end as well: that costs the power.
+            if kind.hashes {
+                aim.own.iter().for_each(|c| _ = self.may_stop(*c));
+            }
+            let recovery = if self.blinded.get() { Recovery::Power } else { kind.recovery };
             if !named && self.names(kind, aim) {
                 named = true;
             }
