@@ -9,12 +9,13 @@
 
 use super::catalogue::{Kind, Length, Picked, Recovery};
 use super::harm::{Aim, FURNACE, Harm, ROOM};
+use super::line::Damage;
 use super::luck::Luck;
 use crate::machine::lock;
 use crate::simulation::Simulation;
 use crate::watch::FRESH_LEAST;
 use control::Fact;
-use model::{Command, FaultCode, Hours, PowerPlan, Severity, Task, Time};
+use model::{ChainLine, Command, FaultCode, Hours, PowerPlan, Severity, Task, Time};
 use serde::Serialize;
 use std::cell::Cell;
 use std::time::Duration;
@@ -262,6 +263,10 @@ impl Run<'_> {
             let shown = self.shown();
             self.violate(&format!("{} ({}): its name stays on from before it; there is: {shown}", kind.name, aim.place));
         }
+        // A ring's rate follows its clock: the next step of one that heat still holds down would end this before it was felt.
+        if matches!(kind.harm, Harm::Line(Damage::LostAtBaud(_))) {
+            self.until(LATE, |r| aim.own.iter().all(|c| r.has_its_rate(*c)));
+        }
         kind.harm.set(aim, self.sim, true);
         let named = match kind.length {
             // What must not be noticed may change nothing.
@@ -326,6 +331,13 @@ impl Run<'_> {
             kind.harm.set(aim, self.sim, false);
         }
         named
+    }
+
+    /// Whether no change of a chain's clock that is to come changes its line's rate.
+    fn has_its_rate(&self, chain: usize) -> bool {
+        let product = self.sim.product();
+        let serial = product.hashboards[chain].line == ChainLine::Uart;
+        serial || lock(self.sim.world()).clock(chain).is_some_and(|c| c >= product.limits.clock_nominal)
     }
 
     /// Whether a chain works, in the physics.
