@@ -163,7 +163,8 @@ impl Probe {
             // What was beyond any slope a second ago is not made true by waiting: the nearer one counts. What comes back into the plausible
             // beside nonsense goes on with that.
             let nearer = |d: Reading<Celsius>| d.at < now && near(&d) && from(&d).abs() < from(&believed).abs();
-            let again = self.doubted.is_some_and(nearer) || self.absurd.is_some_and(nearer);
+            let beside = self.absurd.filter(|a| now.since(a.at) <= ON_TIME);
+            let again = self.doubted.is_some_and(nearer) || beside.is_some_and(nearer);
             if near(&believed) && !again {
                 return self.believe(reading);
             }
@@ -366,6 +367,7 @@ mod tests {
 
     #[test]
     fn nonsense_fails_a_sensor_and_three_good_readings_heal_it() {
+        const SILENT: f64 = f64::INFINITY;
         // What is read from second 11 on, and whether the sensor has failed afterwards.
         let rows: &[(&[f64], bool)] = &[
             (&[0.9], false),
@@ -377,12 +379,18 @@ mod tests {
             // One that has jumped below the plausible warms with its board, and comes into it again (S19j Pro, seed 504).
             (&[0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 1.0, 1.5, 2.0, 2.5], true),
             (&[0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 42.0, 41.0, 40.0], false),
+            // Nonsense of long ago is beside nothing (S17 seed 665, S19 XP seed 603).
+            (&[0.5, 0.5, SILENT, SILENT, SILENT, SILENT, SILENT, SILENT, 22.0, 22.0, 22.0], false),
             (&[1.0, 30.0], false),
         ];
         for (values, failed) in rows {
             let mut p = probe();
             for (at, value) in (11..).zip(*values) {
-                p.read(s(at), Celsius(*value));
+                if *value == SILENT {
+                    p.silent("nothing answers".to_owned());
+                } else {
+                    p.read(s(at), Celsius(*value));
+                }
             }
             let known = p.known(s(11 + values.len() as u64), s(0), AGE);
             assert_eq!(matches!(known, Known::Failed { .. }), *failed, "{values:?}: {known:?}");
