@@ -24,6 +24,8 @@ pub struct Timing {
     pub ramp_limit: Duration,
     /// Without any nonce while it has work, at least; where few are promised it is longer ([`Want::silence`]).
     pub silence_limit: Duration,
+    /// The same of a chain that has sent none since its start: what went wrong there shows by silence alone.
+    pub silence_first: Duration,
     /// For a regulator to say that it is off, before the supply is cut.
     pub off_limit: Duration,
 }
@@ -37,6 +39,7 @@ pub const TIMING: Timing = Timing {
     ready_limit: Duration::from_secs(60),
     ramp_limit: Duration::from_secs(60),
     silence_limit: Duration::from_secs(20),
+    silence_first: Duration::from_secs(10),
     off_limit: Duration::from_secs(5),
 };
 
@@ -56,7 +59,7 @@ const OFF_AGAIN: Duration = Duration::from_secs(5);
 const STRAY_PART: f64 = 0.5;
 const STRAY_LOOKS: u32 = 3;
 /// A chain that was given up is tried again this often: with a start of 20 s, a mended wire is hashed on within a minute.
-const RETRY: Duration = Duration::from_secs(30);
+const RETRY: Duration = Duration::from_secs(15);
 /// A chain that was counted short is counted anew after this, doubled each time: noise may have hidden or confused chips.
 const RECOUNT_FIRST: Duration = Duration::from_secs(300);
 /// Longest wait for it: a chain that is truly cut loses a hundredth of its time at most.
@@ -218,7 +221,7 @@ impl Chain {
             off_refused: false,
             off_again: None,
             stray: 0,
-            silence: TIMING.silence_limit,
+            silence: TIMING.silence_first,
             raised: None,
             pulled: 0,
             place: format!("chain {}", id.0),
@@ -589,7 +592,7 @@ impl Chain {
                 self.fail(now, FaultCode::ChainSilent, "it did not reach its clock within 60 s", faults, orders);
             }
             Stage::Hashing { since } if self.silent_at(since, want.work_since).is_some_and(|t| now >= t) => {
-                let detail = format!("it has work and sent no nonce for {} s", self.silence.as_secs());
+                let detail = format!("it has work and sent no nonce for {} s", self.silence_of(since).as_secs());
                 self.fail(now, FaultCode::ChainSilent, &detail, faults, orders);
             }
             Stage::Hashing { since } if self.recount_at(since).is_some_and(|t| now >= t) => {
@@ -633,7 +636,11 @@ impl Chain {
     }
 
     fn silent_at(&self, since: Time, work_since: Option<Time>) -> Option<Time> {
-        work_since.map(|w| w.max(since).max(self.last_nonce) + self.silence)
+        work_since.map(|w| w.max(since).max(self.last_nonce) + self.silence_of(since))
+    }
+
+    fn silence_of(&self, since: Time) -> Duration {
+        if self.last_nonce > since { self.silence.max(TIMING.silence_limit) } else { self.silence }
     }
 
     fn is_on(&self) -> bool {

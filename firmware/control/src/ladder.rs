@@ -18,10 +18,10 @@ const SILENCE_MOST: Duration = Duration::from_secs(3600);
 const WELL: Duration = Duration::from_secs(600);
 
 /// How long a chain that would give so many nonces a second must be quiet to be called silent: so long that chance makes it so once in
-/// 10^9 times.
+/// 10^9 times, and never less than what is allowed behind a start.
 #[must_use]
 pub fn silence(nonces: f64) -> Duration {
-    let least = TIMING.silence_limit.as_secs_f64();
+    let least = TIMING.silence_first.as_secs_f64();
     let by_chance = if nonces > 0.0 { SURPRISE / nonces } else { 0.0 };
     Duration::from_secs_f64(by_chance.clamp(least, SILENCE_MOST.as_secs_f64()))
 }
@@ -139,7 +139,7 @@ mod tests {
     fn a_slow_chain_may_be_quiet_for_longer() {
         // Nonces a second, and seconds. A Bitaxe Max gives a report each four.
         for (nonces, seconds) in
-            [(6.0, 20.0), (1.04, 20.0), (0.26, 79.6), (0.01, 2070.0), (0.0, 20.0), (1e-9, 3600.0), (f64::NAN, 20.0)]
+            [(6.0, 10.0), (2.08, 10.0), (0.26, 79.6), (0.01, 2070.0), (0.0, 10.0), (1e-9, 3600.0), (f64::NAN, 10.0)]
         {
             assert!((silence(nonces).as_secs_f64() - seconds).abs() < 0.1, "{nonces}: {:?}", silence(nonces));
         }

@@ -284,7 +284,15 @@ impl Thermal {
         b.powered = seat.powered;
         // A sensor that jumped is held against the only temperature which is known without it.
         if !b.powered && now.since(b.off_since) >= BLIND_COOL {
-            b.spots.iter_mut().for_each(|s| s.probe.vouch(AIR_MAX));
+            // One that jumped is none of them, as it has failed.
+            let on_it =
+                |s: &Spot| matches!(s.probe.place, SensorPlace::BoardInlet | SensorPlace::BoardOutlet | SensorPlace::Chip);
+            let fresh = |s: &Spot| match s.probe.known(now, now, self.limits.reading_age_max) {
+                Known::Ok { value, .. } if !s.by_chain && on_it(s) => Some(value),
+                _ => None,
+            };
+            let beside = b.spots.iter().find_map(fresh);
+            b.spots.iter_mut().for_each(|s| s.probe.vouch(AIR_MAX, beside));
         }
         b.hashing_since = if seat.hashing && seat.powered { b.hashing_since.or(Some(now)) } else { None };
         let strain = seat.load / self.fans.carries();

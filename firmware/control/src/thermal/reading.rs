@@ -202,9 +202,11 @@ impl Probe {
     }
 
     /// Its board has been off until nothing on it is warmer than `warmest`. What it says after a jump counts again where that is true
-    /// of it, and would not be if the jump had been a lie. A fall in a cold room may be either: it is not believed.
-    pub fn vouch(&mut self, warmest: Celsius) {
-        let is_true = |j: &Jump| j.last.value <= warmest && (j.by > 0.0 || j.last.value.0 - j.by > warmest.0);
+    /// of it, and would not be if the jump had been a lie. A fall in a cold room may be either: it is believed where another sensor of the
+    /// board that is as cold (`beside`) says about the same.
+    pub fn vouch(&mut self, warmest: Celsius, beside: Option<Celsius>) {
+        let same = |j: &Jump| beside.is_some_and(|b| (b - j.last.value).0.abs() <= j.by.abs() / 3.0);
+        let is_true = |j: &Jump| j.last.value <= warmest && (j.by > 0.0 || j.last.value.0 - j.by > warmest.0 || same(j));
         if let Some(jump) = self.jump.take_if(|j| is_true(j)) {
             (self.believed, self.trouble, self.failed) = (Some(jump.last), None, None);
         }
@@ -449,21 +451,26 @@ mod tests {
 
     #[test]
     fn a_cold_board_vouches_for_a_sensor_that_cannot_lie_then() {
-        // Where it jumped from 50 °C to, what it says on a board that is not warmer than 50 °C, and whether that is believed.
-        for (to, cold, believed) in [
-            (90.0, 24.0, true),
-            (90.0, 49.0, true),
-            (90.0, 70.0, false),
+        // Where it jumped from 50 °C to, what it says on a board that is not warmer than 50 °C, what another sensor there says, and whether
+        // that is believed.
+        for (to, cold, beside, believed) in [
+            (90.0, 24.0, None, true),
+            (90.0, 49.0, None, true),
+            (90.0, 70.0, Some(70.0), false),
             // Were the fall by 40 °C a lie, the room would have 64 °C, or 49; by 20 °C, 44.
-            (10.0, 24.0, true),
-            (10.0, 9.0, false),
-            (30.0, 24.0, false),
+            (10.0, 24.0, None, true),
+            (10.0, 9.0, None, false),
+            (10.0, 9.0, Some(49.0), false),
+            (30.0, 24.0, None, false),
+            (30.0, 24.0, Some(44.0), false),
+            // Bits that two boards at one address left of 50 °C (S17 seed 665).
+            (30.0, 24.0, Some(25.5), true),
         ] {
             let mut p = probe();
             (11..14).for_each(|at| p.read(s(at), Celsius(to)));
             // Slowly, as a board cools or warms to its room's air.
             (14..100).for_each(|at| p.read(s(at), Celsius(to + (cold - to) * (at - 14) as f64 / 85.0)));
-            p.vouch(Celsius(50.0));
+            p.vouch(Celsius(50.0), beside.map(Celsius));
             let now = p.known(s(99), s(0), AGE);
             let wanted = Known::Ok { value: Celsius(cold), age: Duration::ZERO };
             assert_eq!(now == wanted, believed, "{to} {cold}: {now:?}");
