@@ -607,20 +607,22 @@ impl Brain {
 
     fn nonce(&mut self, now: Time, nonce: &Nonce, orders: &mut Vec<Order>) {
         let Some(tally) = self.tallies.get_mut(&nonce.chain) else { return };
+        let found = self.schedule.nonce(nonce);
+        // What fits no work, or came before, is no sign of life: a chain that does not hear its jobs says such things too.
+        if matches!(found, Found::Duplicate | Found::Unknown) {
+            return;
+        }
         if let Some(chain) = chain_mut(&mut self.chains, nonce.chain) {
             chain.nonce(now, &mut self.faults);
             self.ladder.nonce(now);
             self.faults.clear(FaultCode::FlatLine, "machine");
+            if let (Found::Nonce | Found::Share(_), Some(at)) = (&found, nonce.chip) {
+                chain.seen(at.chip, &mut self.faults);
+            }
         } else {
             self.thread_found = Some(now);
         }
         let health = self.health.get_mut(usize::from(nonce.chain.0));
-        let found = self.schedule.nonce(nonce);
-        if let (Found::Nonce | Found::Share(_), Some(at)) = (&found, nonce.chip)
-            && let Some(chain) = chain_mut(&mut self.chains, nonce.chain)
-        {
-            chain.seen(at.chip, &mut self.faults);
-        }
         match found {
             Found::Duplicate | Found::Unknown => {}
             Found::Wrong => tally.hardware_error(now),

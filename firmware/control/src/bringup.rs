@@ -391,7 +391,7 @@ impl Chain {
         self.off_again = None;
     }
 
-    /// A nonce came, whatever it is worth.
+    /// A nonce of its work came, right or wrong.
     pub fn nonce(&mut self, now: Time, faults: &mut Faults) {
         if self.is_hashing() {
             self.last_nonce = now;
@@ -592,7 +592,7 @@ impl Chain {
                 self.fail(now, FaultCode::ChainSilent, "it did not reach its clock within 60 s", faults, orders);
             }
             Stage::Hashing { since } if self.silent_at(since, want.work_since).is_some_and(|t| now >= t) => {
-                let detail = format!("it has work and sent no nonce for {} s", self.silence_of(since).as_secs());
+                let detail = format!("it has work and sent no nonce of it for {} s", self.silence_of(since).as_secs());
                 self.fail(now, FaultCode::ChainSilent, &detail, faults, orders);
             }
             Stage::Hashing { since } if self.recount_at(since).is_some_and(|t| now >= t) => {

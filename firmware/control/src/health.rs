@@ -3,7 +3,7 @@
 //!
 //! What is seen is held against the fewest that a well chain would show (`poisson`). It is looked at over every span from one minute
 //! to ten, so that a heavy loss is seen soon and a lighter one surely. Not here: chains that say nothing at all (`bringup` knows after
-//! 30 s), and what is done about a finding (`brain`).
+//! 10 to 20 s), and what is done about a finding (`brain`).
 
 use crate::poisson::too_few;
 use model::{FaultCode, Time};

@@ -142,8 +142,13 @@ impl ChainHand {
         if frames < NOISE_WINDOW && now < at + NOISE_PERIOD {
             return;
         }
+        let noise = frame_errors >= NOISE_LEAST && frame_errors * 100 >= frames * NOISE_PERCENT;
+        // A few that may be chance are followed for as long again.
+        if !noise && frame_errors > 0 && frames < 2 * NOISE_WINDOW && now < at + 2 * NOISE_PERIOD {
+            return;
+        }
         self.judged_at = (errors, replies, now);
-        if frame_errors >= NOISE_LEAST && frame_errors * 100 >= frames * NOISE_PERCENT {
+        if noise {
             facts.push(Fact::ChainNoise { chain: self.id, frame_errors, frames });
         }
     }

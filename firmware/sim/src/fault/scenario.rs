@@ -346,11 +346,11 @@ impl Run<'_> {
     }
 
     /// Whether a chain on a bad line has a reason to stop that was said: its only thermometers are reached by that line and were lost, or so
-    /// few jobs of a hundred bytes and more come through that it gives too little, and is started anew.
+    /// few jobs of a hundred bytes and more come through that it gives too little or nothing, and is started anew.
     fn may_stop(&self, chain: usize) -> bool {
         let (own, world) = (format!("chain {chain}"), lock(self.sim.world()));
         let lost = |f: &model::Fault| f.code == FaultCode::SensorLost && f.place.starts_with(&format!("{own} "));
-        let slow = |f: &model::Fault| f.code == FaultCode::ChainSlow && f.place == own;
+        let slow = |f: &model::Fault| [FaultCode::ChainSlow, FaultCode::ChainSilent].contains(&f.code) && f.place == own;
         let blinded = world.is_self_measured(chain) && self.sim.rig().faults().iter().any(lost);
         self.blinded.set(self.blinded.get() || blinded);
         blinded || self.sim.rig().faults().iter().any(slow)
