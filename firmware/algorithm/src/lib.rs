@@ -5,6 +5,9 @@
 //! [`Midstate`]). Which instructions do the work is a [`Path`], chosen when the program runs. Not here: threads, clocks, rates,
 //! and which nonces to try next; nothing allocates while it hashes.
 
+pub mod ethash;
+pub mod kawpow;
+mod keccak;
 mod known;
 mod path;
 mod portable;

@@ -1,0 +1,255 @@
+//! Ethash and Etchash: 64 random pages of a dataset that is too large for a cheap chip.
+//!
+//! [`Rules`] give the [`Epoch`] of a block, a [`Cache`] is built for it, and from that either single pages ([`Light`], a pool's way:
+//! megabytes and some hundred microseconds a hash) or the whole [`Dataset`] ([`Full`], a miner's: gigabytes and some microseconds).
+//! Both hash, verify a [`Claim`] and search. Several attempts are hashed side by side where there are several, which is several
+//! times faster than one after the other: what a hash does most is wait for memory. Nothing allocates; memory is the caller's. Not
+//! here: threads, huge pages, and `KawPow`'s loop over the same kind of dataset.
+
+mod cache;
+mod dataset;
+mod epoch;
+mod hash;
+mod item;
+mod modulus;
+mod proof;
+mod wide;
+
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use model::Target;
+
+pub use cache::{BuildError, Cache, Line};
+pub(crate) use dataset::{Computed, Stored};
+pub use dataset::{Dataset, fill};
+pub use epoch::{Epoch, EpochError, LINE_BYTES, MAX_EPOCH, Rules};
+pub(crate) use hash::Pages;
+pub(crate) use item::fnv1a;
+pub(crate) use modulus::Modulus;
+pub(crate) use proof::meets;
+pub use proof::{Attempt, Claim, Proof, Refusal};
+pub use wide::Width;
+pub(crate) use wide::{Vectors, Work};
+
+/// Attempts hashed side by side where pages are computed: eight chains of reads.
+const LIGHT_LANES: usize = 4;
+/// The same where they are read.
+const FULL_LANES: usize = 16;
+
+/// Hashes by the cache alone.
+#[derive(Clone, Debug)]
+pub struct Light<M> {
+    cache: Cache<M>,
+    pages: Modulus,
+    width: Width,
+}
+
+/// Hashes by the dataset.
+#[derive(Clone, Debug)]
+pub struct Full<M> {
+    dataset: Dataset<M>,
+    pages: Modulus,
+    width: Width,
+}
+
+/// The digest that an attempt has if the claimed mix is its mix.
+#[must_use]
+pub fn digest(claim: &Claim) -> [u8; 32] {
+    hash::digest(&claim.attempt, &claim.mix)
+}
+
+impl<M: AsRef<[Line]>> Light<M> {
+    /// Hashes at the CPU's best width.
+    #[must_use]
+    pub fn new(cache: Cache<M>) -> Light<M> {
+        Light::at(cache, Width::best())
+    }
+
+    /// Hashes at one width, or at the portable one where the CPU lacks it.
+    #[must_use]
+    pub fn at(cache: Cache<M>, width: Width) -> Light<M> {
+        let pages = page_count(cache.epoch(), hash::PAGE);
+        Light { cache, pages, width }
+    }
+
+    /// The cache.
+    #[must_use]
+    pub fn cache(&self) -> &Cache<M> {
+        &self.cache
+    }
+
+    /// Hashes one attempt.
+    #[must_use]
+    pub fn hash(&self, attempt: &Attempt) -> Proof {
+        self.run([*attempt])[0]
+    }
+
+    /// Hashes many attempts, several times faster than one by one, and calls `each` with their places and proofs in order.
+    pub fn hash_all(&self, attempts: &[Attempt], each: &mut dyn FnMut(usize, Proof)) {
+        in_lanes::<LIGHT_LANES>(attempts, &|one| self.run(one), &|many| self.run(many), each);
+    }
+
+    /// The digest of a claim that meets the target, which costs a thousandth of a hash to refuse where it does not.
+    ///
+    /// # Errors
+    /// [`Refusal`] says whether it is the target that is missed or the mix that is wrong.
+    pub fn verify(&self, claim: &Claim, target: &Target) -> Result<[u8; 32], Refusal> {
+        checked(claim, target, &digest, || self.hash(&claim.attempt))
+    }
+
+    /// Tries every nonce of the range in order, `u64::MAX` excepted, and calls `found` with each that meets the target. Returns how
+    /// many were tried: all of them, or fewer once `abort` is set, which is looked at every few hashes.
+    pub fn search(
+        &self,
+        header: &[u8; 32],
+        nonces: Range<u64>,
+        target: &Target,
+        abort: &AtomicBool,
+        found: &mut dyn FnMut(u64, Proof),
+    ) -> u64 {
+        searched::<LIGHT_LANES>(header, nonces, target, abort, &|many| self.run(many), found)
+    }
+
+    #[inline]
+    fn run<const N: usize>(&self, attempts: [Attempt; N]) -> [Proof; N] {
+        self.width.run(Hashes { dataset: Computed { cache: self.cache.view(), pages: self.pages }, attempts })
+    }
+}
+
+impl<M: AsRef<[Line]>> Full<M> {
+    /// Hashes at the CPU's best width.
+    #[must_use]
+    pub fn new(dataset: Dataset<M>) -> Full<M> {
+        Full::at(dataset, Width::best())
+    }
+
+    /// Hashes at one width, or at the portable one where the CPU lacks it.
+    #[must_use]
+    pub fn at(dataset: Dataset<M>, width: Width) -> Full<M> {
+        let pages = page_count(dataset.epoch(), hash::PAGE);
+        Full { dataset, pages, width }
+    }
+
+    /// The dataset.
+    #[must_use]
+    pub fn dataset(&self) -> &Dataset<M> {
+        &self.dataset
+    }
+
+    /// Hashes one attempt.
+    #[must_use]
+    pub fn hash(&self, attempt: &Attempt) -> Proof {
+        self.run([*attempt])[0]
+    }
+
+    /// Hashes many attempts, several times faster than one by one, and calls `each` with their places and proofs in order.
+    pub fn hash_all(&self, attempts: &[Attempt], each: &mut dyn FnMut(usize, Proof)) {
+        in_lanes::<FULL_LANES>(attempts, &|one| self.run(one), &|many| self.run(many), each);
+    }
+
+    /// The digest of a claim that meets the target.
+    ///
+    /// # Errors
+    /// [`Refusal`] says whether it is the target that is missed or the mix that is wrong.
+    pub fn verify(&self, claim: &Claim, target: &Target) -> Result<[u8; 32], Refusal> {
+        checked(claim, target, &digest, || self.hash(&claim.attempt))
+    }
+
+    /// Tries every nonce of the range in order, `u64::MAX` excepted, and calls `found` with each that meets the target. Returns how
+    /// many were tried: all of them, or fewer once `abort` is set, which is looked at every few hashes.
+    pub fn search(
+        &self,
+        header: &[u8; 32],
+        nonces: Range<u64>,
+        target: &Target,
+        abort: &AtomicBool,
+        found: &mut dyn FnMut(u64, Proof),
+    ) -> u64 {
+        searched::<FULL_LANES>(header, nonces, target, abort, &|many| self.run(many), found)
+    }
+
+    #[inline]
+    fn run<const N: usize>(&self, attempts: [Attempt; N]) -> [Proof; N] {
+        self.width.run(Hashes { dataset: Stored { lines: self.dataset.lines(), pages: self.pages }, attempts })
+    }
+}
+
+struct Hashes<D, const N: usize> {
+    dataset: D,
+    attempts: [Attempt; N],
+}
+
+impl<D: Pages<{ hash::PAGE }>, const N: usize> Work for Hashes<D, N> {
+    type Result = [Proof; N];
+    #[inline(always)]
+    fn run(self, vectors: impl Vectors) -> [Proof; N] {
+        hash::hash(vectors, self.dataset, &self.attempts)
+    }
+}
+
+/// How many pages of so many lines a dataset has.
+pub(crate) fn page_count(epoch: &Epoch, lines: usize) -> Modulus {
+    let pages = epoch.dataset_bytes / (LINE_BYTES * lines as u64);
+    u32::try_from(pages).ok().and_then(Modulus::new).expect("the cache's builder checked the sizes")
+}
+
+/// Refuses by the target, then by the mix.
+pub(crate) fn checked(
+    claim: &Claim,
+    target: &Target,
+    digest: &dyn Fn(&Claim) -> [u8; 32],
+    hash: impl FnOnce() -> Proof,
+) -> Result<[u8; 32], Refusal> {
+    let digest = digest(claim);
+    if !meets(&digest, target) {
+        return Err(Refusal::AboveTarget { digest, target: *target });
+    }
+    let mix = hash().mix;
+    if mix == claim.mix { Ok(digest) } else { Err(Refusal::Mix { mix, claimed: claim.mix }) }
+}
+
+/// Hashes attempts `N` at a time; a rest is filled up with its last one, and a single one goes alone.
+pub(crate) fn in_lanes<const N: usize>(
+    attempts: &[Attempt],
+    one: &dyn Fn([Attempt; 1]) -> [Proof; 1],
+    many: &dyn Fn([Attempt; N]) -> [Proof; N],
+    each: &mut dyn FnMut(usize, Proof),
+) {
+    for (at, group) in (0..).step_by(N).zip(attempts.chunks(N)) {
+        match group {
+            [single] => each(at, one([*single])[0]),
+            group => {
+                let lanes = std::array::from_fn(|n| group[n.min(group.len() - 1)]);
+                many(lanes).into_iter().take(group.len()).enumerate().for_each(|(n, proof)| each(at + n, proof));
+            }
+        }
+    }
+}
+
+/// Hashes a range `N` nonces at a time.
+pub(crate) fn searched<const N: usize>(
+    header: &[u8; 32],
+    nonces: Range<u64>,
+    target: &Target,
+    abort: &AtomicBool,
+    many: &dyn Fn([Attempt; N]) -> [Proof; N],
+    found: &mut dyn FnMut(u64, Proof),
+) -> u64 {
+    let mut at = nonces.start;
+    while at < nonces.end && !abort.load(Ordering::Relaxed) {
+        let lanes = (nonces.end - at).min(N as u64);
+        // Lanes past the end repeat the last nonce and are not looked at.
+        let proofs = many(std::array::from_fn(|n| Attempt { header: *header, nonce: at + (n as u64).min(lanes - 1) }));
+        for (nonce, proof) in (at..at + lanes).zip(proofs) {
+            if proof.meets(target) {
+                found(nonce, proof);
+            }
+        }
+        at += lanes;
+    }
+    at.saturating_sub(nonces.start)
+}
+
+#[cfg(test)]
+mod tests;
