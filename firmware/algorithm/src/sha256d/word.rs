@@ -27,13 +27,41 @@ pub(crate) const HEADER_BITS: u32 = 640;
 /// A digest's length in bits, the last word of the second hash's only block.
 pub(crate) const DIGEST_BITS: u32 = 256;
 
-/// One header as a search sees it.
+/// One header as a search sees it: everything that no nonce changes, computed once.
+///
+/// Words 16 to 18 of the header are words 0 to 2 of its second block, word 3 is the nonce, 4 to 15 are padding.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Template {
     /// The state after the first 64 bytes.
     pub(crate) midstate: [u32; 8],
-    /// Words 16 to 18 of the header; word 19 is the nonce.
+    /// Words 0 to 2 of the second block.
     pub(crate) tail: [u32; 3],
+    /// The state after rounds 0 to 2.
+    pub(crate) head: [u32; 8],
+    /// `a` after round 3, less the nonce.
+    pub(crate) a: u32,
+    /// `e` after round 3, less the nonce.
+    pub(crate) e: u32,
+    /// Words 16 to 19 of the schedule: the first two whole, the third without its small sigma of the nonce, the fourth without
+    /// the nonce.
+    #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "only the kernels of x86-64 fold them"))]
+    pub(crate) w16: [u32; 4],
+}
+
+impl Template {
+    pub(crate) fn new(midstate: [u32; 8], tail: [u32; 3]) -> Template {
+        let mut head = midstate;
+        for (k, word) in K.iter().zip(tail) {
+            head = round(head, k.wrapping_add(word));
+        }
+        let [a, _, _, _, e, ..] = round(head, K[3]);
+        let [w0, w1, w2] = tail;
+        let w16 = w0.wrapping_add(small_0(w1));
+        let w17 = w1.wrapping_add(small_0(w2)).wrapping_add(small_1(HEADER_BITS));
+        let w18 = w2.wrapping_add(small_1(w16));
+        let w19 = small_0(PADDING).wrapping_add(small_1(w17));
+        Template { midstate, tail, head, a, e, w16: [w16, w17, w18, w19] }
+    }
 }
 
 /// A stretch of nonces and the word that their hashes must not exceed.
@@ -55,4 +83,25 @@ pub(crate) fn words<const N: usize>(bytes: &[u8]) -> [u32; N] {
         *word = u32::from_be_bytes([b[0], b[1], b[2], b[3]]);
     }
     words
+}
+
+/// One round; `kw` is the round's constant plus its word.
+#[inline(always)]
+pub(crate) const fn round([a, b, c, d, e, f, g, h]: [u32; 8], kw: u32) -> [u32; 8] {
+    let big_1 = e.rotate_right(6) ^ e.rotate_right(11) ^ e.rotate_right(25);
+    let choice = g ^ (e & (f ^ g));
+    let t1 = h.wrapping_add(kw).wrapping_add(big_1).wrapping_add(choice);
+    let big_0 = a.rotate_right(2) ^ a.rotate_right(13) ^ a.rotate_right(22);
+    let majority = (a & b) | (c & (a | b));
+    [t1.wrapping_add(big_0).wrapping_add(majority), a, b, c, d.wrapping_add(t1), e, f, g]
+}
+
+#[inline(always)]
+pub(crate) const fn small_0(x: u32) -> u32 {
+    x.rotate_right(7) ^ x.rotate_right(18) ^ (x >> 3)
+}
+
+#[inline(always)]
+pub(crate) const fn small_1(x: u32) -> u32 {
+    x.rotate_right(17) ^ x.rotate_right(19) ^ (x >> 10)
 }

@@ -3,23 +3,17 @@
 //! Deliberately scalar: such a CPU finds no block, it only has to be right and not wasteful. What does not depend on the nonce is
 //! computed once per stretch, and of the second hash only the word that decides.
 
-use crate::word::{DIGEST_BITS, HEADER_BITS, INITIAL, K, PADDING, Stretch, Template};
+use super::word::{DIGEST_BITS, HEADER_BITS, INITIAL, K, PADDING, Stretch, Template, round, small_0, small_1};
 
 /// Calls `survivor` with each nonce of the stretch whose hash has a top word of at most `stretch.top`, in order.
 pub(crate) fn scan(template: &Template, stretch: Stretch, survivor: &mut dyn FnMut(u32)) {
-    // Rounds 0 to 2 see no nonce.
-    let head = {
-        let mut s = template.midstate;
-        for (k, word) in K.iter().zip(template.tail) {
-            s = round(s, k.wrapping_add(word));
-        }
-        s
-    };
     let [w0, w1, w2] = template.tail;
     for step in 0..stretch.count {
         let nonce = stretch.first.wrapping_add(step);
-        let block = second_block([w0, w1, w2, nonce.swap_bytes()]);
-        let last = rounds::<3, 64>(head, block);
+        let [a, b, c, _, e, f, g, _] = template.head;
+        let word = nonce.swap_bytes();
+        let after_3 = [template.a.wrapping_add(word), a, b, c, template.e.wrapping_add(word), e, f, g];
+        let last = rounds::<4, 64>(after_3, second_block([w0, w1, w2, word]));
         let block = digest_block(added(template.midstate, last));
         // H7 is IV7 plus h after round 63, which is e after round 60: three rounds and three words are never computed.
         let e = rounds::<0, 61>(INITIAL, block)[4];
@@ -53,39 +47,28 @@ fn added(a: [u32; 8], b: [u32; 8]) -> [u32; 8] {
     std::array::from_fn(|i| a[i].wrapping_add(b[i]))
 }
 
-/// Rounds `FROM` up to `TO`, without the final addition; `FROM` is below 16 and `TO` above.
+/// Rounds `FROM` up to `TO`, without the final addition; `FROM` is below 16 and `TO` above 48.
 #[inline(always)]
 fn rounds<const FROM: usize, const TO: usize>(mut s: [u32; 8], mut w: [u32; 16]) -> [u32; 8] {
-    for i in FROM..16 {
-        s = round(s, K[i].wrapping_add(w[i]));
+    // Literals rather than a loop: the compiler does not unroll this much, and then the words would have no place in registers.
+    macro_rules! given {
+        ($($i:literal)*) => { $(
+            if FROM <= $i {
+                s = round(s, K[$i].wrapping_add(w[$i]));
+            }
+        )* };
     }
-    // The schedule lives in a ring of 16 words; sixteen rounds in a row have constant places in it.
-    for base in (16..TO).step_by(16) {
-        for i in 0..16.min(TO - base) {
-            w[i] =
-                w[i].wrapping_add(small_0(w[(i + 1) & 15])).wrapping_add(w[(i + 9) & 15]).wrapping_add(small_1(w[(i + 14) & 15]));
-            s = round(s, K[base + i].wrapping_add(w[i]));
-        }
+    macro_rules! scheduled {
+        ($($i:literal)*) => { $(
+            if $i < TO {
+                let sum = w[($i + 9) % 16].wrapping_add(small_1(w[($i + 14) % 16]));
+                w[$i % 16] = w[$i % 16].wrapping_add(small_0(w[($i + 1) % 16])).wrapping_add(sum);
+                s = round(s, K[$i].wrapping_add(w[$i % 16]));
+            }
+        )* };
     }
+    given!(0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
+    scheduled!(16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32 33 34 35 36 37 38 39 40 41 42 43 44 45 46 47 48 49 50 51 52 53);
+    scheduled!(54 55 56 57 58 59 60 61 62 63);
     s
-}
-
-#[inline(always)]
-fn round([a, b, c, d, e, f, g, h]: [u32; 8], kw: u32) -> [u32; 8] {
-    let big_1 = e.rotate_right(6) ^ e.rotate_right(11) ^ e.rotate_right(25);
-    let choice = g ^ (e & (f ^ g));
-    let t1 = h.wrapping_add(kw).wrapping_add(big_1).wrapping_add(choice);
-    let big_0 = a.rotate_right(2) ^ a.rotate_right(13) ^ a.rotate_right(22);
-    let majority = (a & b) | (c & (a | b));
-    [t1.wrapping_add(big_0).wrapping_add(majority), a, b, c, d.wrapping_add(t1), e, f, g]
-}
-
-#[inline(always)]
-fn small_0(x: u32) -> u32 {
-    x.rotate_right(7) ^ x.rotate_right(18) ^ (x >> 3)
-}
-
-#[inline(always)]
-fn small_1(x: u32) -> u32 {
-    x.rotate_right(17) ^ x.rotate_right(19) ^ (x >> 10)
 }
