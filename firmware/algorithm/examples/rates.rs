@@ -10,7 +10,7 @@ use std::process::Command;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use algorithm::{Path, Rate, Search, calibrate, sha256d};
+use algorithm::{Path, Rate, Search, calibrate, scrypt, sha256d};
 use model::{Hash, Header, Target};
 use rustix::time::{ClockId, clock_gettime};
 
@@ -66,7 +66,17 @@ type Batch = Box<dyn FnMut(Path) -> u64>;
 type Peer = fn() -> Result<f64, String>;
 
 fn algorithms() -> Vec<(&'static str, Vec<Path>, Batch, Peer)> {
-    vec![("sha256d", sha256d::PATHS.to_vec(), Box::new(sha256d_batch), openssl_sha256)]
+    let memory = scrypt::PATHS.into_iter().map(scrypt::lanes).max().unwrap_or(1) * scrypt::LINES;
+    let mut memory = vec![scrypt::Line::ZERO; memory];
+    let scrypt_batch = move |path| {
+        let search = scrypt::Search::new(&header(), path).expect("one of scrypt's own paths");
+        let batch = 4 * scrypt::lanes(path) as u64;
+        search.search(0..batch, &Target::from_zero_bits(64), &AtomicBool::new(false), &mut memory, &mut |_, _| {})
+    };
+    vec![
+        ("sha256d", sha256d::PATHS.to_vec(), Box::new(sha256d_batch), openssl_sha256),
+        ("scrypt", scrypt::PATHS.to_vec(), Box::new(scrypt_batch), openssl_scrypt),
+    ]
 }
 
 fn header() -> Header {
@@ -84,6 +94,16 @@ fn openssl_sha256() -> Result<f64, String> {
     let last = out.lines().rev().find(|line| line.starts_with("sha256")).ok_or("its output has no line of sha256")?;
     let kilobytes = last.split_whitespace().nth(1).and_then(|word| word.trim_end_matches('k').parse::<f64>().ok());
     kilobytes.map(|k| k * 1000.0 / 64.0).ok_or_else(|| format!("no rate in '{last}'"))
+}
+
+/// Hashes of scrypt(1024, 1, 1) a second, by Python's binding to OpenSSL.
+fn openssl_scrypt() -> Result<f64, String> {
+    let script = "import hashlib, time\nn, start, header = 0, time.thread_time(), bytes(range(80))\n\
+        while time.thread_time() - start < 0.4:\n\
+        \thashlib.scrypt(header, salt=header, n=1024, r=1, p=1, dklen=32)\n\tn += 1\n\
+        print(n / (time.thread_time() - start))";
+    let out = run("python3", &["-c", script])?;
+    out.trim().parse().map_err(|_| format!("no rate in '{out}'"))
 }
 
 fn run(program: &str, arguments: &[&str]) -> Result<String, String> {

@@ -1,6 +1,6 @@
 //! The proofs of work: hash, verify, and search on a CPU.
 //!
-//! One folder an algorithm: [`sha256d`](mod@sha256d), [`ethash`], [`kawpow`]. Each has `verify`, which hashes one header, and a
+//! One folder an algorithm: [`sha256d`](mod@sha256d), [`scrypt`](mod@scrypt), [`ethash`], [`kawpow`]. Each has `verify`, which hashes one header, and a
 //! search, which tries many nonces of one. Which instructions do the work is a [`Path`], chosen when the program runs: by their usual
 //! order, or by [`calibrate`]. Not here: threads, clocks, memory of the operating system, and which nonces to try next; nothing
 //! allocates while it hashes.
@@ -10,6 +10,7 @@ pub mod ethash;
 pub mod kawpow;
 mod keccak;
 mod path;
+pub mod scrypt;
 pub mod sha256d;
 
 pub use calibrate::{Rate, calibrate};
