@@ -12,8 +12,8 @@ use super::item;
 use super::modulus::Modulus;
 use super::wide::{Vectors, Width, Work, prefetch};
 
-/// Lines computed side by side: more chains than this no CPU keeps in flight.
-const LANES: usize = 8;
+/// Lines computed side by side, each a chain of reads.
+const LANES: usize = 16;
 /// Lines between two looks at the abort flag: some milliseconds.
 const STRETCH: usize = 1 << 10;
 /// How many lines a dataset is checked at before it is used, beside the last one.

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use proptest::prelude::*;
 use sha2::{Digest, Sha256};
 
+use super::proof::meets;
 use super::*;
 
 static GO: AtomicBool = AtomicBool::new(false);
@@ -222,6 +223,30 @@ fn every_changed_byte_of_a_claim_is_refused() {
     assert_eq!(light.verify(&claim, &harder), Err(Refusal::AboveTarget { digest: proof.digest, target: harder }));
     let told = light.verify(&claim, &harder).expect_err("above").to_string();
     assert!(told.contains(&hex(&proof.digest)), "{told}");
+}
+
+#[test]
+fn many_claims_are_judged_as_one_by_one() {
+    let light = Light::new(cache(tiny(0)));
+    let target = Target::from_zero_bits(1);
+    for count in [0u64, 1, 7, 8, 9, 40] {
+        let claims: Vec<(Claim, Target)> = (0..count)
+            .map(|nonce| {
+                let attempt = Attempt { header: [4; 32], nonce };
+                let mix = if nonce % 5 == 4 { [0; 32] } else { light.hash(&attempt).mix };
+                (Claim { attempt, mix }, target)
+            })
+            .collect();
+        let mut judged = vec![None; claims.len()];
+        light.verify_all(&claims, &mut |at, verdict| assert_eq!(judged[at].replace(verdict), None, "once each"));
+        let want: Vec<_> = claims.iter().map(|(claim, target)| Some(light.verify(claim, target))).collect();
+        assert_eq!(judged, want);
+        let kinds = |kind: fn(&Result<[u8; 32], Refusal>) -> bool| judged.iter().flatten().filter(|v| kind(v)).count();
+        if count == 40 {
+            assert!(kinds(|v| v.is_ok()) > 5 && kinds(|v| matches!(v, Err(Refusal::AboveTarget { .. }))) > 5);
+            assert!(kinds(|v| matches!(v, Err(Refusal::Mix { .. }))) > 0);
+        }
+    }
 }
 
 #[test]

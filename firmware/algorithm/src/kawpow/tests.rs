@@ -249,8 +249,13 @@ proptest! {
             prop_assert_eq!(&by_full, &want);
             prop_assert_eq!(full.hash(&program, &attempts[0]), want[0].1);
         }
-        for (attempt, (_, proof)) in attempts.iter().zip(want) {
-            prop_assert_eq!(digest(&Claim { attempt: *attempt, mix: proof.mix }), proof.digest);
+        let claims: Vec<_> = attempts.iter().zip(&want).map(|(attempt, (_, proof))| Claim { attempt: *attempt, mix: proof.mix }).collect();
+        for (claim, (_, proof)) in claims.iter().zip(&want) {
+            prop_assert_eq!(digest(claim), proof.digest);
         }
+        let mut accepted = 0;
+        let claims: Vec<_> = claims.into_iter().map(|claim| (claim, Target::MAX)).collect();
+        reference.verify_all(&program, &claims, &mut |at, verdict| accepted += usize::from(verdict == Ok(want[at].1.digest)));
+        prop_assert_eq!(accepted, claims.len());
     }
 }
