@@ -7,6 +7,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::sync::atomic::AtomicBool;
 
+use algorithm::Path;
 use algorithm::ethash::{Attempt, Cache, Claim, Dataset, Epoch, Full, LINE_BYTES, Light, Line, Rules, fill};
 use algorithm::kawpow::{self, Program};
 use model::Target;
@@ -53,7 +54,7 @@ fn nothing_is_allocated_but_by_the_caller() {
     let (mut cache, mut dataset) = (lines(epoch.cache_bytes), lines(epoch.dataset_bytes));
     let built = allocations(|| {
         let cache = Cache::build(epoch, &mut cache[..], &go, &mut |_, _| {}).expect("a cache");
-        fill(&cache, 0, &mut dataset, algorithm::ethash::Width::best(), &go, &mut |_, _| {}).expect("a dataset");
+        fill(&cache, 0, &mut dataset, Path::best(), &go, &mut |_, _| {}).expect("a dataset");
         Dataset::new(&cache, &dataset[..]).expect("built");
     });
     assert_eq!(built, 0, "building");

@@ -10,7 +10,8 @@ use super::epoch::{Epoch, LINE_BYTES};
 use super::hash::Pages;
 use super::item;
 use super::modulus::Modulus;
-use super::wide::{Vectors, Width, Work, prefetch};
+use super::wide::{self, Vectors, Work, prefetch};
+use crate::Path;
 
 /// Lines computed side by side, each a chain of reads.
 const LANES: usize = 16;
@@ -28,7 +29,7 @@ pub fn fill<M: AsRef<[Line]>>(
     cache: &Cache<M>,
     first: u64,
     lines: &mut [Line],
-    width: Width,
+    path: Path,
     abort: &AtomicBool,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<(), BuildError> {
@@ -40,7 +41,7 @@ pub fn fill<M: AsRef<[Line]>>(
     };
     let mut done = 0;
     for stretch in lines.chunks_mut(STRETCH) {
-        width.run(Stretch { cache: cache.view(), first: at, lines: &mut *stretch });
+        wide::run(path, Stretch { cache: cache.view(), first: at, lines: &mut *stretch });
         // The last line's number fits 32 bits; one past it wraps and is not used.
         at = at.wrapping_add(stretch.len() as u32);
         done += stretch.len() as u64;
@@ -99,7 +100,7 @@ impl<M: AsRef<[Line]>> Dataset<M> {
         }
         for check in (0..CHECKED).map(|part| part * count / CHECKED).chain([count - 1]) {
             let mut line = [Line::default(); 1];
-            Width::Portable.run(Stretch { cache: cache.view(), first: check as u32, lines: &mut line });
+            wide::run(Path::Portable, Stretch { cache: cache.view(), first: check as u32, lines: &mut line });
             if lines[check as usize] != line[0] {
                 return Err(BuildError::Line { epoch, line: check });
             }

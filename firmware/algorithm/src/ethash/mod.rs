@@ -22,6 +22,7 @@ use std::sync::atomic::AtomicBool;
 
 use model::Target;
 
+use crate::Path;
 pub use cache::{BuildError, Cache, Line};
 pub(crate) use dataset::{Computed, Stored};
 pub use dataset::{Dataset, fill};
@@ -29,12 +30,12 @@ pub use epoch::{Epoch, EpochError, LINE_BYTES, MAX_EPOCH, Rules};
 pub(crate) use hash::Pages;
 pub(crate) use item::fnv1a;
 pub use known::{SelfTestError, self_test};
-pub(crate) use known::{expect, small};
+pub(crate) use known::{expect, required, small};
 pub(crate) use lanes::{checked, checked_in_lanes, in_lanes, searched};
 pub(crate) use modulus::Modulus;
 pub use proof::{Attempt, Claim, Proof, Refusal};
-pub use wide::Width;
-pub(crate) use wide::{Vectors, Work};
+pub use wide::PATHS;
+pub(crate) use wide::{Vectors, Work, best_path, run};
 
 /// Attempts hashed side by side where pages are computed: sixteen chains of reads. Eight chains take 1.4 times as long a hash.
 const LIGHT_LANES: usize = 8;
@@ -46,7 +47,7 @@ const FULL_LANES: usize = 16;
 pub struct Light<M> {
     cache: Cache<M>,
     pages: Modulus,
-    width: Width,
+    path: Path,
 }
 
 /// Hashes by the dataset.
@@ -54,7 +55,7 @@ pub struct Light<M> {
 pub struct Full<M> {
     dataset: Dataset<M>,
     pages: Modulus,
-    width: Width,
+    path: Path,
 }
 
 /// The digest that an attempt has if the claimed mix is its mix.
@@ -64,17 +65,17 @@ pub fn digest(claim: &Claim) -> [u8; 32] {
 }
 
 impl<M: AsRef<[Line]>> Light<M> {
-    /// Hashes at the CPU's best width.
+    /// Hashes by the CPU's best path.
     #[must_use]
     pub fn new(cache: Cache<M>) -> Light<M> {
-        Light::at(cache, Width::best())
+        Light::at(cache, best_path())
     }
 
-    /// Hashes at one width, or at the portable one where the CPU lacks it.
+    /// Hashes by one path, or by the portable one where the CPU lacks it.
     #[must_use]
-    pub fn at(cache: Cache<M>, width: Width) -> Light<M> {
+    pub fn at(cache: Cache<M>, path: Path) -> Light<M> {
         let pages = page_count(cache.epoch(), hash::PAGE);
-        Light { cache, pages, width }
+        Light { cache, pages, path }
     }
 
     /// The cache.
@@ -123,22 +124,22 @@ impl<M: AsRef<[Line]>> Light<M> {
 
     #[inline]
     fn run<const N: usize>(&self, attempts: [Attempt; N]) -> [Proof; N] {
-        self.width.run(Hashes { dataset: Computed { cache: self.cache.view(), pages: self.pages }, attempts })
+        wide::run(self.path, Hashes { dataset: Computed { cache: self.cache.view(), pages: self.pages }, attempts })
     }
 }
 
 impl<M: AsRef<[Line]>> Full<M> {
-    /// Hashes at the CPU's best width.
+    /// Hashes by the CPU's best path.
     #[must_use]
     pub fn new(dataset: Dataset<M>) -> Full<M> {
-        Full::at(dataset, Width::best())
+        Full::at(dataset, best_path())
     }
 
-    /// Hashes at one width, or at the portable one where the CPU lacks it.
+    /// Hashes by one path, or by the portable one where the CPU lacks it.
     #[must_use]
-    pub fn at(dataset: Dataset<M>, width: Width) -> Full<M> {
+    pub fn at(dataset: Dataset<M>, path: Path) -> Full<M> {
         let pages = page_count(dataset.epoch(), hash::PAGE);
-        Full { dataset, pages, width }
+        Full { dataset, pages, path }
     }
 
     /// The dataset.
@@ -181,7 +182,7 @@ impl<M: AsRef<[Line]>> Full<M> {
 
     #[inline]
     fn run<const N: usize>(&self, attempts: [Attempt; N]) -> [Proof; N] {
-        self.width.run(Hashes { dataset: Stored { lines: self.dataset.lines(), pages: self.pages }, attempts })
+        wide::run(self.path, Hashes { dataset: Stored { lines: self.dataset.lines(), pages: self.pages }, attempts })
     }
 }
 

@@ -32,7 +32,7 @@ fn cache(epoch: Epoch) -> Cache<Vec<Line>> {
 
 fn dataset(cache: &Cache<Vec<Line>>) -> Vec<Line> {
     let mut dataset = lines(cache.epoch().dataset_bytes);
-    fill(cache, 0, &mut dataset, Width::best(), &GO, &mut |_, _| {}).expect("a dataset");
+    fill(cache, 0, &mut dataset, best_path(), &GO, &mut |_, _| {}).expect("a dataset");
     dataset
 }
 
@@ -68,9 +68,9 @@ fn light_and_full_hash_as_published() {
     };
     let cache = cache(tiny(0));
     let dataset = Dataset::new(&cache, dataset(&cache)).expect("a dataset");
-    for width in Width::ALL {
-        assert_eq!(Light::at(cache.clone(), width).hash(&attempt), want, "{width}");
-        assert_eq!(Full::at(dataset.clone(), width).hash(&attempt), want, "{width}");
+    for path in PATHS {
+        assert_eq!(Light::at(cache.clone(), path).hash(&attempt), want, "{path}");
+        assert_eq!(Full::at(dataset.clone(), path).hash(&attempt), want, "{path}");
     }
     assert_eq!(digest(&Claim { attempt, mix: want.mix }), want.digest);
 }
@@ -158,7 +158,7 @@ fn a_test_epoch_is_built_by_parts_and_mined() {
             assert!(done <= of && of == all);
             told.fetch_add(1, Ordering::Relaxed);
         };
-        fill(&cache, at, part, Width::best(), &GO, &mut progress).expect("a part");
+        fill(&cache, at, part, best_path(), &GO, &mut progress).expect("a part");
     }
     assert!(told.into_inner() > 200, "progress is told often");
     let full = Full::new(Dataset::new(&cache, parts).expect("wholly built"));
@@ -266,7 +266,7 @@ fn building_says_how_far_it_is_and_stops_on_request() {
     assert_eq!((stopped.expect_err("stopped"), calls), (BuildError::Aborted { what: "the cache", epoch }, 2));
 
     let cache = cache(tiny(0));
-    let error = fill(&cache, 0, &mut lines(2048), Width::best(), &AtomicBool::new(true), &mut |_, _| {});
+    let error = fill(&cache, 0, &mut lines(2048), best_path(), &AtomicBool::new(true), &mut |_, _| {});
     assert_eq!(error, Err(BuildError::Aborted { what: "the dataset", epoch: tiny(0) }));
 }
 
@@ -295,11 +295,11 @@ fn hostile_sizes_and_memories_are_refused() {
 
     let cache = cache(good);
     for (first, of) in [(512, 64), (0, 32 * 1024 + 64), (u64::MAX, 64), (u64::from(u32::MAX), 64)] {
-        let error = fill(&cache, first, &mut lines(of), Width::best(), &GO, &mut |_, _| {}).expect_err("past the end");
+        let error = fill(&cache, first, &mut lines(of), best_path(), &GO, &mut |_, _| {}).expect_err("past the end");
         let end = first.saturating_add(of / 64);
         assert_eq!(error, BuildError::Range { epoch: good, first, end, lines: 512 });
     }
-    assert_eq!(fill(&cache, 512, &mut [], Width::best(), &GO, &mut |_, _| {}), Ok(()));
+    assert_eq!(fill(&cache, 512, &mut [], best_path(), &GO, &mut |_, _| {}), Ok(()));
 
     let built = dataset(&cache);
     let short = Dataset::new(&cache, &built[..511]).expect_err("a line too few");
@@ -341,16 +341,16 @@ fn a_search_ends_where_it_should() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
     #[test]
-    fn light_and_full_agree_at_every_width_and_number_of_lanes(
+    fn light_and_full_agree_at_every_path_and_number_of_lanes(
         header: [u8; 32], nonces in proptest::collection::vec(any::<u64>(), 1..40), epoch in 0u64..4,
     ) {
         let cache = cache(tiny(epoch));
         let full = Dataset::new(&cache, dataset(&cache)).expect("a dataset");
         let attempts: Vec<Attempt> = nonces.iter().map(|nonce| Attempt { header, nonce: *nonce }).collect();
-        let reference = Light::at(cache.clone(), Width::Portable);
+        let reference = Light::at(cache.clone(), Path::Portable);
         let want: Vec<(usize, Proof)> = attempts.iter().map(|a| reference.hash(a)).enumerate().collect();
-        for width in Width::available() {
-            let (light, full) = (Light::at(cache.clone(), width), Full::at(full.clone(), width));
+        for path in PATHS {
+            let (light, full) = (Light::at(cache.clone(), path), Full::at(full.clone(), path));
             let (mut by_light, mut by_full) = (Vec::new(), Vec::new());
             light.hash_all(&attempts, &mut |at, proof| by_light.push((at, proof)));
             full.hash_all(&attempts, &mut |at, proof| by_full.push((at, proof)));

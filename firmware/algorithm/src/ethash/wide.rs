@@ -1,28 +1,24 @@
-//! How wide the CPU's vectors are, and the two things that need them: merging a line and hashing several lines at once.
+//! The two things that need vectors: merging a line and hashing several lines at once.
 //!
-//! The kernels of the Ethash family are written once and compiled for each width: [`Width::run`] calls work within a function that
-//! may use the instructions, and hands it [`Vectors`] to use them by. A compiler left alone takes lines apart into words, which
-//! halves the speed. Which width is best is known from the CPU alone. Not here: which lines are merged.
+//! The kernels of the Ethash family are written once and compiled for each path: [`run`] calls work within a function that may use the
+//! path's instructions, and hands it [`Vectors`] to use them by. A compiler left alone takes lines apart into words, which halves
+//! the speed. Not here: which lines are merged.
 #![expect(unsafe_code, reason = "functions that need CPU features, and a prefetch, are unsafe to call from ones that do not")]
-
-use std::fmt;
 
 use super::cache::Line;
 use super::item::fnv1;
+use crate::Path;
 use crate::keccak::keccak512_line;
 
-/// How many bits of vector the kernels may use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Width {
-    /// AVX-512 of server and desktop CPUs since 2017: F, BW, CD, DQ and VL.
-    Avx512,
-    /// AVX2 with the bit instructions that came with it.
-    Avx2,
-    /// What every CPU of the architecture has.
-    Portable,
+/// The paths that Ethash and `KawPow` have, the fastest first.
+pub const PATHS: [Path; 3] = [Path::Avx512, Path::Avx2, Path::Portable];
+
+/// The fastest of them that this CPU can run.
+pub(crate) fn best_path() -> Path {
+    PATHS.into_iter().find(|path| path.is_available()).unwrap_or(Path::Portable)
 }
 
-/// Something to compute at a width. `run` must be `#[inline(always)]`, else it is compiled for the portable width.
+/// Something to compute. Its `run` must be `#[inline(always)]`, else it is compiled for the portable path.
 pub(crate) trait Work {
     type Result;
     fn run(self, vectors: impl Vectors) -> Self::Result;
@@ -52,73 +48,20 @@ impl Vectors for Portable {
     }
 }
 
-impl Width {
-    /// Every width, the widest first.
-    pub const ALL: [Width; 3] = [Width::Avx512, Width::Avx2, Width::Portable];
-
-    /// The widths of this CPU, the widest first. Never empty.
-    pub fn available() -> impl Iterator<Item = Width> {
-        Width::ALL.into_iter().filter(|width| width.is_available())
-    }
-
-    /// The widest of this CPU.
-    #[must_use]
-    pub fn best() -> Width {
-        Width::available().next().unwrap_or(Width::Portable)
-    }
-
-    /// Whether this CPU has it.
-    #[must_use]
-    pub fn is_available(self) -> bool {
-        match self {
-            #[cfg(target_arch = "x86_64")]
-            Width::Avx512 => {
-                is_x86_feature_detected!("avx512f")
-                    && is_x86_feature_detected!("avx512bw")
-                    && is_x86_feature_detected!("avx512cd")
-                    && is_x86_feature_detected!("avx512dq")
-                    && is_x86_feature_detected!("avx512vl")
-                    && Width::Avx2.is_available()
-            }
-            #[cfg(target_arch = "x86_64")]
-            Width::Avx2 => {
-                is_x86_feature_detected!("avx2")
-                    && is_x86_feature_detected!("bmi1")
-                    && is_x86_feature_detected!("bmi2")
-                    && is_x86_feature_detected!("lzcnt")
-                    && is_x86_feature_detected!("popcnt")
-            }
-            #[cfg(not(target_arch = "x86_64"))]
-            Width::Avx512 | Width::Avx2 => false,
-            Width::Portable => true,
+/// Does the work by a path, or by the portable one where the CPU or this file lacks it.
+#[inline]
+pub(crate) fn run<W: Work>(path: Path, work: W) -> W::Result {
+    #[cfg(target_arch = "x86_64")]
+    if path.is_available() {
+        match path {
+            // SAFETY: the CPU has what the path's name says. A safe call would need it at compile time.
+            Path::Avx512 => return unsafe { x86::avx512(work) },
+            // SAFETY: as above.
+            Path::Avx2 => return unsafe { x86::avx2(work) },
+            _ => {}
         }
     }
-
-    /// Does the work at this width, or at the portable one where the CPU lacks it.
-    #[inline]
-    pub(crate) fn run<W: Work>(self, work: W) -> W::Result {
-        #[cfg(target_arch = "x86_64")]
-        if self.is_available() {
-            match self {
-                // SAFETY: the CPU has the features that the function enables. A safe call would need them at compile time.
-                Width::Avx512 => return unsafe { x86::avx512(work) },
-                // SAFETY: as above.
-                Width::Avx2 => return unsafe { x86::avx2(work) },
-                Width::Portable => {}
-            }
-        }
-        work.run(Portable)
-    }
-}
-
-impl fmt::Display for Width {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Width::Avx512 => "avx512",
-            Width::Avx2 => "avx2",
-            Width::Portable => "portable",
-        })
-    }
+    work.run(Portable)
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -134,12 +77,12 @@ mod x86 {
 
     const FNV_PRIME: i32 = 0x0100_0193;
 
-    #[target_feature(enable = "avx512f,avx512bw,avx512cd,avx512dq,avx512vl,avx2,bmi1,bmi2,lzcnt,popcnt")]
+    #[target_feature(enable = "avx512f,avx512bw")]
     pub(super) fn avx512<W: Work>(work: W) -> W::Result {
         work.run(Avx512(()))
     }
 
-    #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+    #[target_feature(enable = "avx2")]
     pub(super) fn avx2<W: Work>(work: W) -> W::Result {
         work.run(Avx2(()))
     }
@@ -272,9 +215,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_best_width_is_the_first_available_one() {
-        assert_eq!(Width::available().next(), Some(Width::best()));
-        assert!(Width::Portable.is_available());
+    fn a_path_that_the_cpu_lacks_is_done_portably() {
         struct Sum([u32; 64]);
         impl Work for Sum {
             type Result = u32;
@@ -283,14 +224,15 @@ mod tests {
                 self.0.iter().sum()
             }
         }
-        for width in Width::ALL {
-            assert_eq!(width.run(Sum([3; 64])), 192, "{width}, available or not");
+        for path in Path::ALL {
+            assert_eq!(run(path, Sum([3; 64])), 192, "{path}, available or not");
         }
+        assert!(PATHS.contains(&best_path()) && best_path().is_available());
     }
 
     proptest! {
         #[test]
-        fn every_width_merges_and_hashes_alike(words in vec(any::<[u32; 16]>(), 0..20), from: [u32; 16]) {
+        fn every_path_merges_and_hashes_alike(words in vec(any::<[u32; 16]>(), 0..20), from: [u32; 16]) {
             struct Both(Vec<Line>, Line);
             impl Work for Both {
                 type Result = Vec<Line>;
@@ -302,9 +244,9 @@ mod tests {
                 }
             }
             let lines: Vec<Line> = words.into_iter().map(Line).collect();
-            let want = Width::Portable.run(Both(lines.clone(), Line(from)));
-            for width in Width::available() {
-                prop_assert_eq!(&width.run(Both(lines.clone(), Line(from))), &want);
+            let want = run(Path::Portable, Both(lines.clone(), Line(from)));
+            for path in PATHS {
+                prop_assert_eq!(&run(path, Both(lines.clone(), Line(from))), &want);
             }
         }
     }

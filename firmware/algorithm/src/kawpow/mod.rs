@@ -18,10 +18,12 @@ pub use program::{
     CACHE_LOADS, COMPUTATIONS, DATASET_LOADS, Instruction, Load, Merge, Operation, PERIOD_BLOCKS, Program, REGISTERS, Register,
 };
 
+use crate::Path;
 use crate::ethash::{
-    Attempt, Cache, Claim, Computed, Dataset, Epoch, Line, Modulus, Pages, Proof, Refusal, Rules, SelfTestError, Stored, Vectors,
-    Width, Work, checked, checked_in_lanes, expect, in_lanes, page_count, searched, small,
+    Attempt, Cache, Claim, Computed, Dataset, Epoch, Line, Modulus, Pages, Proof, Refusal, Rules, Stored, Vectors, Work,
+    best_path, checked, checked_in_lanes, expect, in_lanes, page_count, required, run, searched, small,
 };
+pub use crate::ethash::{PATHS, SelfTestError};
 use mix::{CACHE_WORDS, PAGE};
 
 /// Attempts hashed side by side where pages are computed: sixteen chains of reads.
@@ -46,7 +48,7 @@ pub struct Light<M> {
     cache: Cache<M>,
     first: First,
     pages: Modulus,
-    width: Width,
+    path: Path,
 }
 
 /// Hashes by the dataset.
@@ -55,7 +57,7 @@ pub struct Full<M> {
     dataset: Dataset<M>,
     first: First,
     pages: Modulus,
-    width: Width,
+    path: Path,
 }
 
 /// The first 16 KiB of the dataset.
@@ -68,23 +70,23 @@ pub fn digest(claim: &Claim) -> [u8; 32] {
 }
 
 impl<M: AsRef<[Line]>> Light<M> {
-    /// Hashes at the CPU's best width.
+    /// Hashes by the CPU's best path.
     ///
     /// # Errors
     /// A dataset smaller than 16 KiB.
     pub fn new(cache: Cache<M>) -> Result<Light<M>, SizeError> {
-        Light::at(cache, Width::best())
+        Light::at(cache, best_path())
     }
 
-    /// Hashes at one width, or at the portable one where the CPU lacks it.
+    /// Hashes by one path, or by the portable one where the CPU lacks it.
     ///
     /// # Errors
     /// A dataset smaller than 16 KiB.
-    pub fn at(cache: Cache<M>, width: Width) -> Result<Light<M>, SizeError> {
+    pub fn at(cache: Cache<M>, path: Path) -> Result<Light<M>, SizeError> {
         let pages = pages_of(cache.epoch().dataset_bytes, || page_count(cache.epoch(), PAGE))?;
         let dataset = Computed { cache: cache.view(), pages };
-        let first = first(|indices, pages| width.run(Fetch { dataset, indices, pages }));
-        Ok(Light { cache, first, pages, width })
+        let first = first(|indices, pages| run(path, Fetch { dataset, indices, pages }));
+        Ok(Light { cache, first, pages, path })
     }
 
     /// The cache.
@@ -140,28 +142,28 @@ impl<M: AsRef<[Line]>> Light<M> {
     #[inline]
     fn run<const N: usize>(&self, program: &Program, attempts: [Attempt; N]) -> [Proof; N] {
         let dataset = Computed { cache: self.cache.view(), pages: self.pages };
-        self.width.run(Hashes { dataset, first: &self.first, program, attempts })
+        run(self.path, Hashes { dataset, first: &self.first, program, attempts })
     }
 }
 
 impl<M: AsRef<[Line]>> Full<M> {
-    /// Hashes at the CPU's best width.
+    /// Hashes by the CPU's best path.
     ///
     /// # Errors
     /// A dataset smaller than 16 KiB.
     pub fn new(dataset: Dataset<M>) -> Result<Full<M>, SizeError> {
-        Full::at(dataset, Width::best())
+        Full::at(dataset, best_path())
     }
 
-    /// Hashes at one width, or at the portable one where the CPU lacks it.
+    /// Hashes by one path, or by the portable one where the CPU lacks it.
     ///
     /// # Errors
     /// A dataset smaller than 16 KiB.
-    pub fn at(dataset: Dataset<M>, width: Width) -> Result<Full<M>, SizeError> {
+    pub fn at(dataset: Dataset<M>, path: Path) -> Result<Full<M>, SizeError> {
         let pages = pages_of(dataset.epoch().dataset_bytes, || page_count(dataset.epoch(), PAGE))?;
         let stored = Stored { lines: dataset.lines(), pages };
-        let first = first(|indices, pages| width.run(Fetch { dataset: stored, indices, pages }));
-        Ok(Full { dataset, first, pages, width })
+        let first = first(|indices, pages| run(path, Fetch { dataset: stored, indices, pages }));
+        Ok(Full { dataset, first, pages, path })
     }
 
     /// The dataset.
@@ -206,26 +208,27 @@ impl<M: AsRef<[Line]>> Full<M> {
     #[inline]
     fn run<const N: usize>(&self, program: &Program, attempts: [Attempt; N]) -> [Proof; N] {
         let dataset = Stored { lines: self.dataset.lines(), pages: self.pages };
-        self.width.run(Hashes { dataset, first: &self.first, program, attempts })
+        run(self.path, Hashes { dataset, first: &self.first, program, attempts })
     }
 }
 
 /// The first eight bytes of each digest of the self-test's attempts, added up.
 const SUM: u64 = 0x47e0_346c_72d7_ed6e;
 
-/// Hashes what is known, light and full, at a width, or at the portable one where the CPU lacks it.
+/// Hashes what is known, light and full, by one of [`PATHS`].
 ///
 /// # Errors
-/// [`SelfTestError`] where a hash is wrong.
-pub fn self_test(width: Width) -> Result<(), SelfTestError> {
+/// [`SelfTestError`] where the CPU or the algorithm lacks the path, or a hash is wrong.
+pub fn self_test(path: Path) -> Result<(), SelfTestError> {
     let epoch = Rules::KAWPOW.epoch_at(0).expect("epoch 0");
-    let error = SelfTestError { algorithm: "kawpow", width };
-    let (cache, dataset) = small(Epoch { cache_bytes: 1024, dataset_bytes: 32 * 1024, ..epoch }, width).ok_or(error)?;
-    let light = Light::at(cache, width).map_err(|_| error)?;
-    let full = Full::at(dataset, width).map_err(|_| error)?;
+    let error = required("kawpow", path)?;
+    let epoch = Epoch { cache_bytes: 1024, dataset_bytes: 32 * 1024, ..epoch };
+    let (cache, dataset) = small(epoch, path).ok_or_else(|| error.clone())?;
+    let light = Light::at(cache, path).map_err(|_| error.clone())?;
+    let full = Full::at(dataset, path).map_err(|_| error.clone())?;
     let program = Program::of(0);
-    expect(error, SUM, |attempts, each| light.hash_all(&program, attempts, each))?;
-    expect(error, SUM, |attempts, each| full.hash_all(&program, attempts, each))
+    expect(&error, SUM, |attempts, each| light.hash_all(&program, attempts, each))?;
+    expect(&error, SUM, |attempts, each| full.hash_all(&program, attempts, each))
 }
 
 struct Hashes<'a, D, const N: usize> {

@@ -27,7 +27,7 @@ fn cache(epoch: Epoch) -> Cache<Vec<Line>> {
 
 fn dataset(cache: &Cache<Vec<Line>>) -> Dataset<Vec<Line>> {
     let mut dataset = lines(cache.epoch().dataset_bytes);
-    fill(cache, 0, &mut dataset, Width::best(), &GO, &mut |_, _| {}).expect("a dataset");
+    fill(cache, 0, &mut dataset, best_path(), &GO, &mut |_, _| {}).expect("a dataset");
     Dataset::new(cache, dataset).expect("wholly built")
 }
 
@@ -230,18 +230,18 @@ fn an_aborted_search_stops() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(16))]
     #[test]
-    fn light_and_full_agree_at_every_width_and_number_of_lanes(
+    fn light_and_full_agree_at_every_path_and_number_of_lanes(
         header: [u8; 32], nonces in proptest::collection::vec(any::<u64>(), 1..10), epoch in 0u64..4, height: u64,
     ) {
         let cache = cache(tiny(epoch));
         let full = dataset(&cache);
         let program = Program::at(height);
         let attempts: Vec<Attempt> = nonces.iter().map(|nonce| Attempt { header, nonce: *nonce }).collect();
-        let reference = Light::at(cache.clone(), Width::Portable).expect("large enough");
+        let reference = Light::at(cache.clone(), Path::Portable).expect("large enough");
         let want: Vec<(usize, Proof)> = attempts.iter().map(|a| reference.hash(&program, a)).enumerate().collect();
-        for width in Width::available() {
-            let light = Light::at(cache.clone(), width).expect("large enough");
-            let full = Full::at(full.clone(), width).expect("large enough");
+        for path in PATHS {
+            let light = Light::at(cache.clone(), path).expect("large enough");
+            let full = Full::at(full.clone(), path).expect("large enough");
             let (mut by_light, mut by_full) = (Vec::new(), Vec::new());
             light.hash_all(&program, &attempts, &mut |at, proof| by_light.push((at, proof)));
             full.hash_all(&program, &attempts, &mut |at, proof| by_full.push((at, proof)));
