@@ -1,9 +1,8 @@
 //! Scrypt's mixing of six hashes at once by AVX2: three streams of two.
 //!
-//! As in `avx512`, with two hashes in a vector and rotations of two shifts. In cycles a hash on Zen 4, without the key's part: one
-//! stream 302,000, two 167,000, three 127,000, four 124,000, six 206,000 (registers run out); three need less of the cache.
-//! Unsafe code is here because a function that uses these instructions may only be called where the CPU has them, and for their
-//! loads and stores.
+//! As in `avx512`, with two hashes in a vector and rotations of two shifts. In thousand cycles a hash on Zen 4, without the key's
+//! part: one stream 299, two 178, three 145, four 160 (the sixteen registers run out). Unsafe code is here because a function that
+//! uses these instructions may only be called where the CPU has them, and for their loads and stores.
 #![expect(unsafe_code, reason = "functions that need CPU features, and loads and stores of vectors")]
 
 use std::arch::x86_64::{
@@ -27,71 +26,79 @@ pub(super) fn romix(words: &mut [Words], memory: &mut [Line]) {
     assert!(Path::Avx2.is_available(), "a path is checked before it is used");
     let words = words.first_chunk_mut().expect("the caller has a block for each lane");
     let (lanes, _) = memory.as_chunks_mut();
-    let lanes = lanes.first_chunk_mut().expect("the caller's memory holds every lane");
+    let (streams, _) = lanes.as_chunks_mut();
+    let streams = streams.first_chunk_mut().expect("the caller's memory holds every lane");
     // SAFETY: the CPU has the features, as asserted above.
-    unsafe { romix_all(words, lanes) };
+    unsafe { romix_all(words, streams) };
 }
 
 /// A stream's two Salsa20 blocks, four rows each along their diagonals, each row of two hashes.
 type Stream = [__m256i; 8];
 
 #[target_feature(enable = "avx2")]
-fn romix_all(words: &mut [Words; LANES], memory: &mut [Lane; LANES]) {
-    let mut x = [[_mm256_setzero_si256(); 8]; STREAMS];
-    for (s, x) in x.iter_mut().enumerate() {
-        for (place, row) in x.iter_mut().enumerate() {
-            *row = gathered(&words[WIDTH * s..], place);
-        }
-    }
+fn romix_all(words: &mut [Words; LANES], memory: &mut [[Lane; WIDTH]; STREAMS]) {
+    let mut all = [[_mm256_setzero_si256(); 8]; STREAMS];
+    gather(words, &mut all);
+    // A copy whose every place is a constant: the compiler keeps it in registers, which it does not where a loop counts places.
+    let mut x = all;
     for i in 0..ROWS {
-        for (s, x) in x.iter().enumerate() {
-            store(x, &mut memory[WIDTH * s..], i);
+        for (x, memory) in x.iter().zip(memory.iter_mut()) {
+            store(x, memory, i);
         }
-        mix(&mut x);
+        salsa::<0, 4, 0>(&mut x);
+        salsa::<4, 0, 0>(&mut x);
     }
     for _ in 0..ROWS {
-        for (s, x) in x.iter_mut().enumerate() {
-            add_row(x, &memory[WIDTH * s..]);
+        for (x, memory) in x.iter_mut().zip(memory.iter()) {
+            add_row(x, memory);
         }
-        mix(&mut x);
+        salsa::<0, 4, 1>(&mut x);
+        salsa::<4, 0, 1>(&mut x);
     }
-    for (s, x) in x.iter().enumerate() {
-        for (place, row) in x.iter().enumerate() {
-            scatter(*row, &mut words[WIDTH * s..], place);
+    all = x;
+    scatter(&all, words);
+}
+
+/// Each stream's rows of the blocks, a hash a lane.
+#[inline(never)]
+#[target_feature(enable = "avx2")]
+fn gather(words: &[Words; LANES], x: &mut [Stream; STREAMS]) {
+    for (words, x) in words.chunks_exact(WIDTH).zip(x) {
+        for (place, x) in x.iter_mut().enumerate() {
+            let row: [u32; 4 * WIDTH] = std::array::from_fn(|i| words[i / 4][at(place, i)]);
+            // SAFETY: the array is as long as a vector.
+            *x = unsafe { _mm256_loadu_si256(row.as_ptr().cast()) };
         }
     }
 }
 
-/// Row `place` of the first two blocks, a hash a lane.
-#[inline]
+/// The inverse of [`gather`].
+#[inline(never)]
 #[target_feature(enable = "avx2")]
-fn gathered(words: &[Words], place: usize) -> __m256i {
-    let mut row = [0; 8];
-    for (i, word) in row.iter_mut().enumerate() {
-        *word = words[i / 4][16 * (place / 4) + DIAGONAL[4 * (place % 4) + i % 4]];
-    }
-    // SAFETY: the array is as long as a vector.
-    unsafe { _mm256_loadu_si256(row.as_ptr().cast()) }
-}
-
-/// The inverse of [`gathered`].
-#[inline]
-#[target_feature(enable = "avx2")]
-fn scatter(row: __m256i, words: &mut [Words], place: usize) {
-    let mut array = [0; 8];
-    // SAFETY: the array is as long as a vector.
-    unsafe { _mm256_storeu_si256(array.as_mut_ptr().cast(), row) };
-    for (i, word) in array.into_iter().enumerate() {
-        words[i / 4][16 * (place / 4) + DIAGONAL[4 * (place % 4) + i % 4]] = word;
+fn scatter(x: &[Stream; STREAMS], words: &mut [Words; LANES]) {
+    for (words, x) in words.chunks_exact_mut(WIDTH).zip(x) {
+        for (place, x) in x.iter().enumerate() {
+            let mut row = [0; 4 * WIDTH];
+            // SAFETY: the array is as long as a vector.
+            unsafe { _mm256_storeu_si256(row.as_mut_ptr().cast(), *x) };
+            for (i, word) in row.into_iter().enumerate() {
+                words[i / 4][at(place, i)] = word;
+            }
+        }
     }
 }
 
-/// Writes row `i` of the first two lanes of memory.
+/// Where in a block the word stands that is `i` in row `place` of the eight.
+fn at(place: usize, i: usize) -> usize {
+    16 * (place / 4) + DIAGONAL[4 * (place % 4) + i % 4]
+}
+
+/// Writes row `i` of two lanes of memory.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn store(x: &Stream, memory: &mut [Lane], i: usize) {
+fn store(x: &Stream, memory: &mut [Lane; WIDTH], i: usize) {
     for quarter in 0..4 {
-        let parts = transposed(x[2 * quarter], x[2 * quarter + 1]);
+        let parts = transposed([x[2 * quarter], x[2 * quarter + 1]]);
         for (lane, part) in memory.iter_mut().zip(parts) {
             let place: *mut Line = &mut lane[2 * (i % ROWS) + quarter / 2];
             // SAFETY: a line is as long as two vectors and as aligned.
@@ -103,7 +110,7 @@ fn store(x: &Stream, memory: &mut [Lane], i: usize) {
 /// Exclusive-ors each hash with the row of its memory that its word 16 names.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn add_row(x: &mut Stream, memory: &[Lane]) {
+fn add_row(x: &mut Stream, memory: &[Lane; WIDTH]) {
     let rows = [index(_mm256_castsi256_si128(x[4])), index(_mm256_extracti128_si256::<1>(x[4]))];
     for quarter in 0..4 {
         let mut parts = [_mm256_setzero_si256(); WIDTH];
@@ -112,8 +119,8 @@ fn add_row(x: &mut Stream, memory: &[Lane]) {
             // SAFETY: a line is as long as two vectors and as aligned.
             *part = unsafe { _mm256_load_si256(place.cast::<__m256i>().add(quarter % 2)) };
         }
-        for (x, row) in x[2 * quarter..].iter_mut().zip(transposed(parts[0], parts[1])) {
-            *x = _mm256_xor_si256(*x, row);
+        for (i, stored) in transposed(parts).into_iter().enumerate() {
+            x[2 * quarter + i] = _mm256_xor_si256(x[2 * quarter + i], stored);
         }
     }
 }
@@ -127,23 +134,15 @@ fn index(lane: __m128i) -> usize {
 /// Two rows of two hashes are half a line of each hash, and the other way round.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn transposed(a: __m256i, b: __m256i) -> [__m256i; 2] {
+fn transposed([a, b]: [__m256i; 2]) -> [__m256i; 2] {
     [_mm256_permute2x128_si256::<0x20>(a, b), _mm256_permute2x128_si256::<0x31>(a, b)]
 }
 
-/// scryptBlockMix for r = 1, of all streams.
+/// Makes the rows from `AT` on Salsa20/8 of themselves ^ those from `OTHER` on; two of these are scryptBlockMix for r = 1. Each step is taken for all streams before the
+/// next one: that is what hides its latency. `PASS` tells calls apart: a function that is called in one place is inlined.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn mix(x: &mut [Stream; STREAMS]) {
-    salsa::<0, 4>(x);
-    salsa::<4, 0>(x);
-}
-
-/// Makes the rows from `AT` on Salsa20/8 of themselves ^ those from `OTHER` on. Each step is taken for all streams before the
-/// next one: that is what hides its latency.
-#[inline]
-#[target_feature(enable = "avx2")]
-fn salsa<const AT: usize, const OTHER: usize>(x: &mut [Stream; STREAMS]) {
+fn salsa<const AT: usize, const OTHER: usize, const PASS: u8>(x: &mut [Stream; STREAMS]) {
     let mut y = [[_mm256_setzero_si256(); 4]; STREAMS];
     for (x, y) in x.iter_mut().zip(&mut y) {
         for (i, y) in y.iter_mut().enumerate() {

@@ -1,11 +1,13 @@
 //! Scrypt's mixing of sixteen hashes at once by AVX-512: four streams of four.
 //!
 //! A vector holds the same row of four hashes, one in each 128-bit lane. Salsa20 is a chain of dependent operations, so streams
-//! go side by side; a hash's 128 bytes lie together in memory, since what is read next is another row for each hash. In cycles a
-//! hash on Zen 4, without the key's part: one stream 170,000, two 101,000, three 91,000, four 90,000. Rejected: rows of four
-//! hashes as they stand in the vectors (four times the cache lines to read: 115,000 with three streams); two groups of streams in
-//! turn, whose next rows are fetched ahead (98,000). Unsafe code is here because a function that uses these instructions may only
-//! be called where the CPU has them, and for their loads and stores.
+//! go side by side; a hash's 128 bytes lie together in memory, since what is read next is another row for each hash. In thousand
+//! cycles a hash on Zen 4, without the key's part: two streams 116, three 98, four 95, five 100 (bound by its units: 70).
+//! Rejected: rows of four hashes as they stand in the vectors, which are four times the cache lines to read (115 with three
+//! streams); two groups of three streams in turn, whose next rows are fetched ahead (97, for half as much memory again).
+//!
+//! Unsafe code is here because a function that uses these instructions may only be called where the CPU has them, and for their
+//! loads and stores.
 #![expect(unsafe_code, reason = "functions that need CPU features, and loads and stores of vectors")]
 
 use std::arch::x86_64::{
@@ -29,69 +31,77 @@ pub(super) fn romix(words: &mut [Words], memory: &mut [Line]) {
     assert!(Path::Avx512.is_available(), "a path is checked before it is used");
     let words = words.first_chunk_mut().expect("the caller has a block for each lane");
     let (lanes, _) = memory.as_chunks_mut();
-    let lanes = lanes.first_chunk_mut().expect("the caller's memory holds every lane");
+    let (streams, _) = lanes.as_chunks_mut();
+    let streams = streams.first_chunk_mut().expect("the caller's memory holds every lane");
     // SAFETY: the CPU has the features, as asserted above.
-    unsafe { romix_all(words, lanes) };
+    unsafe { romix_all(words, streams) };
 }
 
 /// A stream's two Salsa20 blocks, four rows each along their diagonals, each row of four hashes.
 type Stream = [__m512i; 8];
 
 #[target_feature(enable = "avx512f")]
-fn romix_all(words: &mut [Words; LANES], memory: &mut [Lane; LANES]) {
-    let mut x = [[_mm512_setzero_si512(); 8]; STREAMS];
-    for (s, x) in x.iter_mut().enumerate() {
-        for (place, row) in x.iter_mut().enumerate() {
-            *row = gathered(&words[WIDTH * s..], place);
-        }
-    }
+fn romix_all(words: &mut [Words; LANES], memory: &mut [[Lane; WIDTH]; STREAMS]) {
+    let mut all = [[_mm512_setzero_si512(); 8]; STREAMS];
+    gather(words, &mut all);
+    // A copy whose every place is a constant: the compiler keeps it in registers, which it does not where a loop counts places.
+    let mut x = all;
     for i in 0..ROWS {
-        for (s, x) in x.iter().enumerate() {
-            store(x, &mut memory[WIDTH * s..], i);
+        for (x, memory) in x.iter().zip(memory.iter_mut()) {
+            store(x, memory, i);
         }
-        mix(&mut x);
+        salsa::<0, 4, 0>(&mut x);
+        salsa::<4, 0, 0>(&mut x);
     }
     for _ in 0..ROWS {
-        for (s, x) in x.iter_mut().enumerate() {
-            add_row(x, &memory[WIDTH * s..]);
+        for (x, memory) in x.iter_mut().zip(memory.iter()) {
+            add_row(x, memory);
         }
-        mix(&mut x);
+        salsa::<0, 4, 1>(&mut x);
+        salsa::<4, 0, 1>(&mut x);
     }
-    for (s, x) in x.iter().enumerate() {
-        for (place, row) in x.iter().enumerate() {
-            scatter(*row, &mut words[WIDTH * s..], place);
+    all = x;
+    scatter(&all, words);
+}
+
+/// Each stream's rows of the blocks, a hash a lane.
+#[inline(never)]
+#[target_feature(enable = "avx512f")]
+fn gather(words: &[Words; LANES], x: &mut [Stream; STREAMS]) {
+    for (words, x) in words.chunks_exact(WIDTH).zip(x) {
+        for (place, x) in x.iter_mut().enumerate() {
+            let row: [u32; 4 * WIDTH] = std::array::from_fn(|i| words[i / 4][at(place, i)]);
+            // SAFETY: the array is as long as a vector.
+            *x = unsafe { _mm512_loadu_si512(row.as_ptr().cast()) };
         }
     }
 }
 
-/// Row `place` of the first four blocks, a hash a lane.
-#[inline]
+/// The inverse of [`gather`].
+#[inline(never)]
 #[target_feature(enable = "avx512f")]
-fn gathered(words: &[Words], place: usize) -> __m512i {
-    let mut row = [0; 16];
-    for (i, word) in row.iter_mut().enumerate() {
-        *word = words[i / 4][16 * (place / 4) + DIAGONAL[4 * (place % 4) + i % 4]];
-    }
-    // SAFETY: the array is as long as a vector.
-    unsafe { _mm512_loadu_si512(row.as_ptr().cast()) }
-}
-
-/// The inverse of [`gathered`].
-#[inline]
-#[target_feature(enable = "avx512f")]
-fn scatter(row: __m512i, words: &mut [Words], place: usize) {
-    let mut array = [0; 16];
-    // SAFETY: the array is as long as a vector.
-    unsafe { _mm512_storeu_si512(array.as_mut_ptr().cast(), row) };
-    for (i, word) in array.into_iter().enumerate() {
-        words[i / 4][16 * (place / 4) + DIAGONAL[4 * (place % 4) + i % 4]] = word;
+fn scatter(x: &[Stream; STREAMS], words: &mut [Words; LANES]) {
+    for (words, x) in words.chunks_exact_mut(WIDTH).zip(x) {
+        for (place, x) in x.iter().enumerate() {
+            let mut row = [0; 4 * WIDTH];
+            // SAFETY: the array is as long as a vector.
+            unsafe { _mm512_storeu_si512(row.as_mut_ptr().cast(), *x) };
+            for (i, word) in row.into_iter().enumerate() {
+                words[i / 4][at(place, i)] = word;
+            }
+        }
     }
 }
 
-/// Writes row `i` of the first four lanes of memory.
+/// Where in a block the word stands that is `i` in row `place` of the eight.
+fn at(place: usize, i: usize) -> usize {
+    16 * (place / 4) + DIAGONAL[4 * (place % 4) + i % 4]
+}
+
+/// Writes row `i` of four lanes of memory.
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn store(x: &Stream, memory: &mut [Lane], i: usize) {
+fn store(x: &Stream, memory: &mut [Lane; WIDTH], i: usize) {
     for half in 0..2 {
         let lines = transposed([x[4 * half], x[4 * half + 1], x[4 * half + 2], x[4 * half + 3]]);
         for (lane, line) in memory.iter_mut().zip(lines) {
@@ -105,7 +115,7 @@ fn store(x: &Stream, memory: &mut [Lane], i: usize) {
 /// Exclusive-ors each hash with the row of its memory that its word 16 names.
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn add_row(x: &mut Stream, memory: &[Lane]) {
+fn add_row(x: &mut Stream, memory: &[Lane; WIDTH]) {
     let rows = [
         index(_mm512_castsi512_si128(x[4])),
         index(_mm512_extracti32x4_epi32::<1>(x[4])),
@@ -119,8 +129,8 @@ fn add_row(x: &mut Stream, memory: &[Lane]) {
             // SAFETY: a line is as long as a vector and as aligned.
             *line = unsafe { _mm512_load_si512(place.cast()) };
         }
-        for (x, row) in x[4 * half..].iter_mut().zip(transposed(lines)) {
-            *x = _mm512_xor_si512(*x, row);
+        for (i, stored) in transposed(lines).into_iter().enumerate() {
+            x[4 * half + i] = _mm512_xor_si512(x[4 * half + i], stored);
         }
     }
 }
@@ -145,19 +155,11 @@ fn transposed([a, b, c, d]: [__m512i; 4]) -> [__m512i; 4] {
     ]
 }
 
-/// scryptBlockMix for r = 1, of all streams.
+/// Makes the rows from `AT` on Salsa20/8 of themselves ^ those from `OTHER` on; two of these are scryptBlockMix for r = 1. Each step is taken for all streams before the
+/// next one: that is what hides its latency. `PASS` tells calls apart: a function that is called in one place is inlined.
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn mix(x: &mut [Stream; STREAMS]) {
-    salsa::<0, 4>(x);
-    salsa::<4, 0>(x);
-}
-
-/// Makes the rows from `AT` on Salsa20/8 of themselves ^ those from `OTHER` on. Each step is taken for all streams before the
-/// next one: that is what hides its latency.
-#[inline]
-#[target_feature(enable = "avx512f")]
-fn salsa<const AT: usize, const OTHER: usize>(x: &mut [Stream; STREAMS]) {
+fn salsa<const AT: usize, const OTHER: usize, const PASS: u8>(x: &mut [Stream; STREAMS]) {
     let mut y = [[_mm512_setzero_si512(); 4]; STREAMS];
     for (x, y) in x.iter_mut().zip(&mut y) {
         for (i, y) in y.iter_mut().enumerate() {
