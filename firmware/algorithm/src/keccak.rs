@@ -12,6 +12,7 @@ const RATE_256: usize = 17;
 const RATE_512: usize = 9;
 
 /// What each round of the permutation of 1600 bits adds, for the kernels that run several at once.
+#[cfg(target_arch = "x86_64")]
 pub(crate) const ROUND_CONSTANTS: [u64; 24] = [
     0x0000_0000_0000_0001,
     0x0000_0000_0000_8082,
@@ -40,6 +41,7 @@ pub(crate) const ROUND_CONSTANTS: [u64; 24] = [
 ];
 
 /// How far each word of that state is turned in a round.
+#[cfg(target_arch = "x86_64")]
 pub(crate) const ROTATIONS: [u8; 25] =
     [0, 1, 62, 28, 27, 36, 44, 6, 55, 20, 3, 10, 43, 25, 39, 41, 45, 15, 21, 8, 18, 2, 61, 56, 14];
 

@@ -3,7 +3,10 @@
 //! The kernels of the Ethash family are written once and compiled for each path: [`run`] calls work within a function that may use the
 //! path's instructions, and hands it [`Vectors`] to use them by. A compiler left alone takes lines apart into words, which halves
 //! the speed. Not here: which lines are merged.
-#![expect(unsafe_code, reason = "functions that need CPU features, and a prefetch, are unsafe to call from ones that do not")]
+#![cfg_attr(
+    target_arch = "x86_64",
+    expect(unsafe_code, reason = "functions that need CPU features, and a prefetch, are unsafe to call from ones that do not")
+)]
 
 use super::cache::Line;
 use super::item::fnv1;
@@ -51,17 +54,15 @@ impl Vectors for Portable {
 /// Does the work by a path, or by the portable one where the CPU or this file lacks it.
 #[inline]
 pub(crate) fn run<W: Work>(path: Path, work: W) -> W::Result {
-    #[cfg(target_arch = "x86_64")]
-    if path.is_available() {
-        match path {
-            // SAFETY: the CPU has what the path's name says. A safe call would need it at compile time.
-            Path::Avx512 => return unsafe { x86::avx512(work) },
-            // SAFETY: as above.
-            Path::Avx2 => return unsafe { x86::avx2(work) },
-            _ => {}
-        }
+    match path {
+        // SAFETY: the CPU has what the path's name says. A safe call would need it at compile time.
+        #[cfg(target_arch = "x86_64")]
+        Path::Avx512 if path.is_available() => unsafe { x86::avx512(work) },
+        // SAFETY: as above.
+        #[cfg(target_arch = "x86_64")]
+        Path::Avx2 if path.is_available() => unsafe { x86::avx2(work) },
+        _ => work.run(Portable),
     }
-    work.run(Portable)
 }
 
 #[cfg(target_arch = "x86_64")]
