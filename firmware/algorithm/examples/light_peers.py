@@ -1,7 +1,7 @@
 """Hashes for light_peers.rs by the PyPI packages `ethash` and `kawpow`: a JSON object a line in, one a line out.
 
-{"package", "epoch", "header", "nonces"} is answered by {"seconds", "hashes": [[digest, mix], ...]}, seconds of this thread's CPU time.
-{"package", "header", "claims": [[nonce, mix], ...]} is answered by {"digests"}: the digests that the claimed mixes give (kawpow only).
+{"package", "epoch", "header", "nonces"} is answered by {"seconds", "hashes": [[digest, mix], ...]}, in CPU time of this thread.
+{"package", "header", "claims": [[nonce, mix], ...]} is answered by {"digests"}: what the claimed mixes give (kawpow only).
 A package that is missing, or fails, is answered by {"error"}.
 """
 

@@ -3,10 +3,10 @@
 //!     python3 -m venv VENV && VENV/bin/pip install ethash kawpow     (kawpow is built from source and wants cmake)
 //!     cargo run --release -p algorithm --example light_peers -- VENV/bin/python [NONCES]
 //!
-//! Prints a JSON object for each package and epoch: seconds of thread CPU time a hash, best of five rounds that alternate with the
-//! peer's, one attempt alone and many side by side. The package `kawpow` has no `ProgPoW` in its interface: its `hash` is Ethash's loop
-//! over KawPow's dataset, and its `light_verify` the digest that a mix gives. Both are compared; the loop of the program itself is held
-//! by Ravencoin's vectors. Not here: a verdict, which is the reader's.
+//! Prints a JSON object for each package and epoch: seconds of thread CPU time a hash, best of five rounds that alternate with
+//! the peer's, one attempt alone and many side by side. The package `kawpow` has no `ProgPoW` in its interface: its `hash` is
+//! Ethash's loop over KawPow's dataset, and its `light_verify` the digest that a mix gives. Both are compared; the loop of the
+//! program itself is held by Ravencoin's vectors. Not here: a verdict, which is the reader's.
 
 use std::io::{BufRead, BufReader, Lines, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};

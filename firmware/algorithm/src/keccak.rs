@@ -1,8 +1,8 @@
 //! Keccak as it was before it became SHA-3: the hash of the Ethash family.
 //!
-//! The permutations are the `keccak` crate's. Around them is the original padding, which ends a message with a 1 where SHA-3 adds two
-//! bits more. Every message that a proof of work hashes is whole words and shorter than one block, so that is all there is here;
-//! longer messages are not.
+//! The permutations are the `keccak` crate's. Around them is the original padding, which ends a message with a 1 where SHA-3
+//! adds two bits more. Every message that a proof of work hashes is whole words and shorter than one block, so that is all
+//! there is here; longer messages are not.
 
 use keccak::Keccak;
 

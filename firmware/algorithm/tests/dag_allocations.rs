@@ -18,7 +18,8 @@ thread_local! {
     static CALLS: Cell<u64> = const { Cell::new(0) };
 }
 
-// SAFETY: every call goes to the system's allocator as it came; counting touches no memory but a constant-initialised thread local.
+// SAFETY: every call goes to the system's allocator as it came; counting touches no memory but a constant-initialised thread
+// local.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         CALLS.with(|calls| calls.set(calls.get() + 1));

@@ -1,8 +1,8 @@
 //! The light cache: what every line of the dataset is computed from.
 //!
 //! It is built in memory that the caller hands in, so that the caller decides about huge pages and NUMA nodes; nothing here
-//! allocates. Building is one long chain of hashes and cannot be shared among threads, but it tells how far it is and can be stopped.
-//! Not here: the dataset's lines (`item`).
+//! allocates. Building is one long chain of hashes and cannot be shared among threads, but it tells how far it is and can be
+//! stopped. Not here: the dataset's lines (`item`).
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

@@ -20,8 +20,8 @@ const STRETCH: usize = 1 << 10;
 /// How many lines a dataset is checked at before it is used, beside the last one.
 const CHECKED: u64 = 64;
 
-/// Computes the lines of the dataset from `first` on into `lines`. `progress` is told the lines done and the lines in all every few
-/// milliseconds, after which `abort` is looked at.
+/// Computes the lines of the dataset from `first` on into `lines`. `progress` is told the lines done and the lines in all every
+/// few milliseconds, after which `abort` is looked at.
 ///
 /// # Errors
 /// Lines past the dataset's end, or abort.

@@ -1,8 +1,8 @@
 //! Epochs: how large cache and dataset are, and what they grow from, as data.
 //!
-//! Every so many blocks both are made anew, larger each time. [`Rules`] say how for one coin family; an [`Epoch`] is what they come
-//! to. The rules of the test epochs differ from the real ones in their sizes alone, so tests run the very code that mines. Not here:
-//! the memory itself.
+//! Every so many blocks both are made anew, larger each time. [`Rules`] say how for one coin family; an [`Epoch`] is what they
+//! come to. The rules of the test epochs differ from the real ones in their sizes alone, so tests run the very code that mines.
+//! Not here: the memory itself.
 
 use std::fmt;
 
@@ -98,8 +98,8 @@ impl Rules {
         let mut words = [0; 4];
         for step in 0..last {
             if bytes_of(&words) == *seed {
-                // The seed of a height says how many steps of blocks lie below its epoch's first block, so that block is enough; the
-                // seeds of odd steps past ECIP-1099 belong to no epoch, and `epoch_at` finds another seed for them.
+                // The seed of a height says how many steps of blocks lie below its epoch's first block, so that block is
+                // enough; the seeds of odd steps past ECIP-1099 belong to no epoch, and `epoch_at` finds another seed for them.
                 return self.epoch_at(step * self.seed_blocks).ok().filter(|e| e.seed == *seed).ok_or_else(|| self.no_seed(seed));
             }
             words = keccak256(&words);

@@ -1,12 +1,12 @@
 //! Lines of the dataset, computed from the cache.
 //!
 //! A line mixes hundreds of lines of the cache, each picked by a word of the mix so far: a chain of waits for memory. Chains of
-//! different lines have nothing to do with each other, so as many as the CPU can keep in flight run side by side: the 2 or 4 lines
-//! of a page, times the pages of several nonces. The picking word is computed apart from the other fifteen, straight from the line
-//! that just came, so that the next wait begins as early as it can. Not here: which pages a nonce needs.
+//! different lines have nothing to do with each other, so as many as the CPU can keep in flight run side by side: the 2 or 4
+//! lines of a page, times the pages of several nonces. The picking word is computed apart from the other fifteen, straight from
+//! the line that just came, so that the next wait begins as early as it can. Not here: which pages a nonce needs.
 //!
-//! Nothing is prefetched: to load the next line is the first thing that a chain does with its index. What counts is how many chains
-//! there are (Zen 5, 16 MiB of cache, a busy machine: 2 chains 2.4 ms a hash, 8 chains 0.7, 16 chains 0.5).
+//! Nothing is prefetched: to load the next line is the first thing that a chain does with its index. What counts is how many
+//! chains there are (Zen 5, 16 MiB of cache, a busy machine: 2 chains 2.4 ms a hash, 8 chains 0.7, 16 chains 0.5).
 
 use super::cache::{Line, View};
 use super::wide::Vectors;

@@ -1,7 +1,7 @@
 //! The test that a path computes what it should.
 //!
-//! A CPU that computes wrongly must be noticed before it mines, and a path that fails is not used. The epoch is core-geth's smallest,
-//! of 1 KiB and 32 KiB, so that this takes a few milliseconds. Not here: tests of everything else.
+//! A CPU that computes wrongly must be noticed before it mines, and a path that fails is not used. The epoch is core-geth's
+//! smallest, of 1 KiB and 32 KiB, so that this takes a few milliseconds. Not here: tests of everything else.
 
 use std::sync::atomic::AtomicBool;
 

@@ -1,7 +1,7 @@
 //! Several attempts side by side: how claims, lists and ranges are cut into groups of them.
 //!
-//! One attempt alone mostly waits for memory; a group waits once. `one` and `many` are the same hash for one attempt and for `N`, by
-//! whatever algorithm and dataset. Not here: the hash.
+//! One attempt alone mostly waits for memory; a group waits once. `one` and `many` are the same hash for one attempt and for
+//! `N`, by whatever algorithm and dataset. Not here: the hash.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};

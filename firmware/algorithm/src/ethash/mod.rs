@@ -1,10 +1,10 @@
 //! Ethash and Etchash: 64 random pages of a dataset that is too large for a cheap chip.
 //!
-//! [`Rules`] give the [`Epoch`] of a block, a [`Cache`] is built for it, and from that either single pages ([`Light`], a pool's way:
-//! megabytes and some hundred microseconds a hash) or the whole [`Dataset`] ([`Full`], a miner's: gigabytes and some microseconds).
-//! Both hash, verify a [`Claim`] and search. Several attempts are hashed side by side where there are several, which is several
-//! times faster than one after the other: what a hash does most is wait for memory. Nothing allocates; memory is the caller's. Not
-//! here: threads, huge pages, and `KawPow`'s loop over the same kind of dataset.
+//! [`Rules`] give the [`Epoch`] of a block, a [`Cache`] is built for it, and from that either single pages ([`Light`], a pool's
+//! way: megabytes and some hundred microseconds a hash) or the whole [`Dataset`] ([`Full`], a miner's: gigabytes and some
+//! microseconds). Both hash, verify a [`Claim`] and search. Several attempts are hashed side by side where there are several,
+//! which is several times faster than one after the other: what a hash does most is wait for memory. Nothing allocates; memory
+//! is the caller's. Not here: threads, huge pages, and `KawPow`'s loop over the same kind of dataset.
 
 mod cache;
 mod dataset;
@@ -109,8 +109,8 @@ impl<M: AsRef<[Line]>> Light<M> {
         checked_in_lanes::<LIGHT_LANES>(claims, &digest, &|one| self.run(one), &|many| self.run(many), each);
     }
 
-    /// Tries every nonce of the range in order, `u64::MAX` excepted, and calls `found` with each that meets the target. Returns how
-    /// many were tried: all of them, or fewer once `abort` is set, which is looked at every few hashes.
+    /// Tries every nonce of the range in order, `u64::MAX` excepted, and calls `found` with each that meets the target. Returns
+    /// how many were tried: all of them, or fewer once `abort` is set, which is looked at every few hashes.
     pub fn search(
         &self,
         header: &[u8; 32],
@@ -167,8 +167,8 @@ impl<M: AsRef<[Line]>> Full<M> {
         checked(claim, target, &digest, || self.hash(&claim.attempt))
     }
 
-    /// Tries every nonce of the range in order, `u64::MAX` excepted, and calls `found` with each that meets the target. Returns how
-    /// many were tried: all of them, or fewer once `abort` is set, which is looked at every few hashes.
+    /// Tries every nonce of the range in order, `u64::MAX` excepted, and calls `found` with each that meets the target. Returns
+    /// how many were tried: all of them, or fewer once `abort` is set, which is looked at every few hashes.
     pub fn search(
         &self,
         header: &[u8; 32],

@@ -1,8 +1,8 @@
 //! What is tried, what it gives, and what somebody claims it gives.
 //!
-//! Ethash and `KawPow` alike: a header's hash and a nonce give a mix, which costs the work, and from the mix a digest, which costs
-//! next to nothing. So a claim that names its mix can be turned down at once where its digest is above the target, and a pool that
-//! is flooded with nonsense loses little.
+//! Ethash and `KawPow` alike: a header's hash and a nonce give a mix, which costs the work, and from the mix a digest, which
+//! costs next to nothing. So a claim that names its mix can be turned down at once where its digest is above the target, and a
+//! pool that is flooded with nonsense loses little.
 
 use std::fmt;
 

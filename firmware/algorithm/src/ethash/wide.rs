@@ -1,11 +1,11 @@
 //! The two things that need vectors: merging a line and hashing several lines at once.
 //!
-//! The kernels of the Ethash family are written once and compiled for each path: [`run`] calls work within a function that may use the
-//! path's instructions, and hands it [`Vectors`] to use them by. A compiler left alone takes lines apart into words, which halves
-//! the speed. Not here: which lines are merged.
+//! The kernels of the Ethash family are written once and compiled for each path: [`run`] calls work within a function that may
+//! use the path's instructions, and hands it [`Vectors`] to use them by. A compiler left alone takes lines apart into words,
+//! which halves the speed. Not here: which lines are merged.
 //!
-//! Rejected: hashing a line that comes alone, as those of the cache do, in one of the eight lanes. On a Zen 5 core it takes as long
-//! as plain integers do.
+//! Rejected: hashing a line that comes alone, as those of the cache do, in one of the eight lanes. On a Zen 5 core it takes as
+//! long as plain integers do.
 #![cfg_attr(
     target_arch = "x86_64",
     expect(unsafe_code, reason = "functions that need CPU features, and a prefetch, are unsafe to call from ones that do not")

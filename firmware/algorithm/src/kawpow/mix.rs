@@ -1,7 +1,7 @@
 //! The loop of `KawPow`: sixteen lanes of 32 registers that run the period's program 64 times.
 //!
-//! A register is stored for all lanes together, so that an instruction is one loop over sixteen neighbours, which a compiler turns
-//! into one or two vectors. Several attempts share the waits for the dataset. Not here: choosing the program.
+//! A register is stored for all lanes together, so that an instruction is one loop over sixteen neighbours, which a compiler
+//! turns into one or two vectors. Several attempts share the waits for the dataset. Not here: choosing the program.
 
 use super::kiss::{FNV_OFFSET, Kiss};
 use super::program::{DATASET_LOADS, Instruction, Merge, Operation, Program, REGISTERS, Register};

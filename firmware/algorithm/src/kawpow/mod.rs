@@ -125,8 +125,8 @@ impl<M: AsRef<[Line]>> Light<M> {
         checked_in_lanes::<LIGHT_LANES>(claims, &digest, &|one| self.run(program, one), &|many| self.run(program, many), each);
     }
 
-    /// Tries every nonce of the range in order, `u64::MAX` excepted, and calls `found` with each that meets the target. Returns how
-    /// many were tried: all of them, or fewer once `abort` is set, which is looked at every few hashes.
+    /// Tries every nonce of the range in order, `u64::MAX` excepted, and calls `found` with each that meets the target. Returns
+    /// how many were tried: all of them, or fewer once `abort` is set, which is looked at every few hashes.
     pub fn search(
         &self,
         program: &Program,
@@ -191,8 +191,8 @@ impl<M: AsRef<[Line]>> Full<M> {
         checked(claim, target, &digest, || self.hash(program, &claim.attempt))
     }
 
-    /// Tries every nonce of the range in order, `u64::MAX` excepted, and calls `found` with each that meets the target. Returns how
-    /// many were tried: all of them, or fewer once `abort` is set, which is looked at every few hashes.
+    /// Tries every nonce of the range in order, `u64::MAX` excepted, and calls `found` with each that meets the target. Returns
+    /// how many were tried: all of them, or fewer once `abort` is set, which is looked at every few hashes.
     pub fn search(
         &self,
         program: &Program,

@@ -1,8 +1,8 @@
 //! The program of a period: random merges, loads and sums that every hash of three blocks runs.
 //!
-//! `ProgPoW` changes it so that no chip can be built for one. It is data, a list of instructions as an enum, because two read it: the
-//! loop here (`mix`), and whoever generates code for a GPU from it. The order of the random numbers is the specification's. Not here:
-//! running it.
+//! `ProgPoW` changes it so that no chip can be built for one. It is data, a list of instructions as an enum, because two read
+//! it: the loop here (`mix`), and whoever generates code for a GPU from it. The order of the random numbers is the
+//! specification's. Not here: running it.
 
 use super::kiss::Kiss;
 

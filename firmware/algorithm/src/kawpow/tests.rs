@@ -249,7 +249,8 @@ proptest! {
             prop_assert_eq!(&by_full, &want);
             prop_assert_eq!(full.hash(&program, &attempts[0]), want[0].1);
         }
-        let claims: Vec<_> = attempts.iter().zip(&want).map(|(attempt, (_, proof))| Claim { attempt: *attempt, mix: proof.mix }).collect();
+        let claimed = |(attempt, (_, proof)): (&Attempt, &(usize, Proof))| Claim { attempt: *attempt, mix: proof.mix };
+        let claims: Vec<_> = attempts.iter().zip(&want).map(claimed).collect();
         for (claim, (_, proof)) in claims.iter().zip(&want) {
             prop_assert_eq!(digest(claim), proof.digest);
         }
