@@ -1,9 +1,9 @@
 //! SHA-256 of eight nonces at once by AVX2.
 //!
 //! Each vector holds the same word of eight hashes. AVX2 has no rotation and no three-operand logic, so a rotation is two shifts
-//! and an or: 222 cycles a hash on a Zen 4 core, 241 on Zen 5. Two such streams interleaved would need more than the sixteen
-//! registers and are slower (Rejected: 275). For CPUs without SHA instructions; single hashes go by `portable`. Unsafe code is
-//! here because a function that uses these instructions may only be called where the CPU has them; no pointer is touched.
+//! and an or: 228 cycles a hash on a Zen 4 core. Rejected: two such streams interleaved, for which sixteen registers are too few
+//! (275). For CPUs without SHA instructions; single hashes go by `portable`. Unsafe code is here because a function that uses
+//! these instructions may only be called where the CPU has them; no pointer is touched.
 #![expect(unsafe_code, reason = "functions that need CPU features are unsafe to call from ones that do not")]
 
 use std::arch::x86_64::{

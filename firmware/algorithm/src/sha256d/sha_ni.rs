@@ -1,10 +1,13 @@
 //! SHA-256 by the SHA instructions of x86-64.
 //!
-//! `sha256rnds2` has a latency of four cycles and starts every second one, so one hash alone leaves the unit idle half of the
-//! time: a search interleaves [`WAYS`] nonces. Measured in cycles a hash on a Zen 4 core (Zen 5 in brackets): one 203 (230), two
-//! 140 (160), three 137 (143), four 123 (140), six 119. What is constant in the schedule of both blocks, twelve of the sixteen
-//! words of each, is folded into constants: groups 4 to 7 have forms of their own. Unsafe code is here because a function that uses these instructions may only be called where the CPU has them;
-//! within such a function the intrinsics are safe, and no pointer is touched.
+//! `sha256rnds2` has a latency of four cycles and starts every second one (every one on Zen 4), so one hash alone leaves the unit
+//! idle most of the time: a search interleaves [`WAYS`] nonces. In cycles a hash on a Zen 4 core (Zen 5, measured on an earlier
+//! trial, in brackets): one 203 (230), two 140 (160), three 137 (143), four 118 (140), six 115, eight 112. What padding makes
+//! constant in a schedule is folded into constants, so groups 4 to 7 have forms of their own. Bounds: 124 on Zen 5 by
+//! `sha256rnds2` alone; about 90 on Zen 4, where `sha256msg1` and `sha256msg2` take their share of the units too.
+//!
+//! Unsafe code is here because a function that uses these instructions may only be called where the CPU has them; within such a
+//! function the intrinsics are safe, and no pointer is touched.
 //!
 //! The instructions keep the eight words of the state in two registers, named here from the highest lane down: `abef`, `cdgh`.
 #![expect(unsafe_code, reason = "functions that need CPU features are unsafe to call from ones that do not")]
