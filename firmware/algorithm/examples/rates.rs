@@ -1,4 +1,4 @@
-//! How fast each algorithm is on each path, in hashes and in cycles: `cargo run --release -p algorithm --example rates [-- --json]`.
+//! How fast each algorithm is on each path: `cargo run --release -p algorithm --example rates [-- --json]`.
 //!
 //! All figures are of thread CPU time, best of five rounds in which every path and both peers have their turn, so that a noisy
 //! neighbour harms all alike. A cycle is what a chain of dependent additions takes, measured in the same way; there are no

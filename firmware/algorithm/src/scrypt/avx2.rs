@@ -1,8 +1,8 @@
 //! Scrypt's mixing of six hashes at once by AVX2: three streams of two.
 //!
 //! As in `avx512`, with two hashes in a vector and rotations of two shifts. In thousand cycles a hash on Zen 4, without the key's
-//! part: one stream 299, two 178, three 145, four 160 (the sixteen registers run out). Unsafe code is here because a function that
-//! uses these instructions may only be called where the CPU has them, and for their loads and stores.
+//! part: one stream 299, two 178, three 145, four 160 (the sixteen registers run out). Unsafe code is here because a function
+//! that uses these instructions may only be called where the CPU has them, and for their loads and stores.
 #![expect(unsafe_code, reason = "functions that need CPU features, and loads and stores of vectors")]
 
 use std::arch::x86_64::{
@@ -138,8 +138,9 @@ fn transposed([a, b]: [__m256i; 2]) -> [__m256i; 2] {
     [_mm256_permute2x128_si256::<0x20>(a, b), _mm256_permute2x128_si256::<0x31>(a, b)]
 }
 
-/// Makes the rows from `AT` on Salsa20/8 of themselves ^ those from `OTHER` on; two of these are scryptBlockMix for r = 1. Each step is taken for all streams before the
-/// next one: that is what hides its latency. `PASS` tells calls apart: a function that is called in one place is inlined.
+/// Makes the rows from `AT` on Salsa20/8 of themselves ^ those from `OTHER` on; two of these are scryptBlockMix for r = 1. Each
+/// step is taken for all streams before the next one: that is what hides its latency. `PASS` tells calls apart: a function that
+/// is called in one place is inlined.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn salsa<const AT: usize, const OTHER: usize, const PASS: u8>(x: &mut [Stream; STREAMS]) {

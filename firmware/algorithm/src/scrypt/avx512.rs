@@ -155,8 +155,9 @@ fn transposed([a, b, c, d]: [__m512i; 4]) -> [__m512i; 4] {
     ]
 }
 
-/// Makes the rows from `AT` on Salsa20/8 of themselves ^ those from `OTHER` on; two of these are scryptBlockMix for r = 1. Each step is taken for all streams before the
-/// next one: that is what hides its latency. `PASS` tells calls apart: a function that is called in one place is inlined.
+/// Makes the rows from `AT` on Salsa20/8 of themselves ^ those from `OTHER` on; two of these are scryptBlockMix for r = 1. Each
+/// step is taken for all streams before the next one: that is what hides its latency. `PASS` tells calls apart: a function that
+/// is called in one place is inlined.
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn salsa<const AT: usize, const OTHER: usize, const PASS: u8>(x: &mut [Stream; STREAMS]) {

@@ -27,8 +27,8 @@ pub const PATHS: [Path; 3] = [Path::Avx512, Path::Avx2, Path::Portable];
 const ROWS: usize = 1024;
 /// Lines of 64 bytes in a row; 2 r.
 const ROW: usize = 2;
-/// Lines of memory for one hash: 128 KiB, and two that nobody uses, so that hashes side by side, which fill their memories in step,
-/// do not ask for the same places of the cache at once (6 % of the fastest path's speed).
+/// Lines of memory for one hash: 128 KiB, and two that nobody uses, so that hashes side by side, which fill their memories in
+/// step, do not ask for the same places of the cache at once (6 % of the fastest path's speed).
 pub const LINES: usize = ROWS * ROW + 2;
 
 /// A cache line of the memory that hashes work in. What it holds before does not matter.

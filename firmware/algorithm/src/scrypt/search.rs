@@ -53,8 +53,8 @@ impl Search {
     }
 
     /// Tries every nonce of the range in order and calls `found` once with each that meets the target. Returns how many were
-    /// tried: all of them, or fewer once `abort` is set, which is looked at every [`lanes`]. Nonces end at 2^32: a range past that
-    /// is cut there, and what was cut is not counted.
+    /// tried: all of them, or fewer once `abort` is set, which is looked at every [`lanes`]. Nonces end at 2^32: a range past
+    /// that is cut there, and what was cut is not counted.
     ///
     /// # Panics
     /// Where `memory` is shorter than [`Search::lines`].
