@@ -1,8 +1,8 @@
 //! SHA-256 of thirty-two nonces at once by AVX-512: two streams of sixteen.
 //!
 //! A vector holds the same word of sixteen hashes. One round is 17 instructions and one word of the schedule 11, which a core
-//! with four 512-bit units could start in 7 cycles; but each round waits for the one before it, about 8 cycles on Zen 5 (rotate, xor,
-//! add, add, 2 cycles each). So two streams go side by side, and the rounds of one are woven with the schedule of the other.
+//! with four 512-bit units could start in 7 cycles; but each round waits for the one before it, about 8 cycles on Zen 5 (rotate,
+//! xor, add, add, 2 cycles each). So two streams go side by side, and the rounds of one are woven with the schedule of the other.
 //!
 //! The rounds are inline assembly. Rejected: intrinsics. LLVM orders the additions of a round anew, so that its last three form a
 //! chain behind the rotations, and two streams written that way spill a thousand registers (measured, in cycles a hash: one
