@@ -1,8 +1,8 @@
 //! SHA-256 by the SHA-256 instructions of 64-bit ARM.
 //!
 //! As in `sha_ni`: the instructions that do four rounds wait for each other, so a search interleaves [`WAYS`] nonces. They keep
-//! the state in order, `abcd` and `efgh`, and do four rounds a pair. Compiled for aarch64 only and checked to compile; it has not
-//! run on such a machine yet, and neither has its speed been measured: the self-test and the calibration at start decide there.
+//! the state in order, `abcd` and `efgh`, and do four rounds a pair. Its tests pass under QEMU's emulation of such a CPU; it has
+//! not run on a real one yet, and its speed is unknown: the self-test and the calibration at start decide there.
 //! Unsafe code is here because a function that uses these instructions may only be called where the CPU has them.
 #![expect(unsafe_code, reason = "functions that need CPU features are unsafe to call from ones that do not")]
 
