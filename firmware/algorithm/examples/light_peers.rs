@@ -12,7 +12,8 @@ use std::io::{BufRead, BufReader, Lines, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::atomic::AtomicBool;
 
-use algorithm::ethash::{Attempt, Cache, Claim, LINE_BYTES, Light, Line, Proof, Rules};
+use algorithm::Line;
+use algorithm::ethash::{Attempt, Cache, Claim, Light, Proof, Rules};
 use algorithm::kawpow::{self, Program};
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::{Value, json};
@@ -82,7 +83,7 @@ fn nonces(epoch: u64, count: usize) -> Vec<u64> {
 fn compare(peer: &mut Peer, rules: &Rules, number: u64, count: usize) -> Result<Value, String> {
     let epoch = (0..).map(|i| i * 500).find_map(|height| rules.epoch_at(height).ok().filter(|e| u64::from(e.number) == number));
     let epoch = epoch.ok_or("no such epoch")?;
-    let memory = vec![Line::default(); usize::try_from(epoch.cache_bytes / LINE_BYTES).map_err(|e| e.to_string())?];
+    let memory = vec![Line::default(); usize::try_from(epoch.cache_bytes / Line::BYTES).map_err(|e| e.to_string())?];
     let light = Light::new(Cache::build(epoch, memory, &AtomicBool::new(false), &mut |_, _| {}).map_err(|e| e.to_string())?);
     let header: [u8; 32] = std::array::from_fn(|i| (number as u8).wrapping_mul(3).wrapping_add(i as u8));
     let nonces = nonces(number, count);

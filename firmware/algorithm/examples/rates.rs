@@ -10,7 +10,7 @@ use std::process::Command;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use algorithm::{Path, Rate, Search, calibrate, scrypt, sha256d};
+use algorithm::{Line, Path, Rate, Search, calibrate, scrypt, sha256d};
 use model::{Hash, Header, Target};
 use rustix::time::{ClockId, clock_gettime};
 
@@ -22,7 +22,7 @@ const TURN: Duration = Duration::from_millis(150);
 const PROBE: u64 = 100_000_000;
 
 /// One line of the table.
-struct Line {
+struct Row {
     algorithm: &'static str,
     path: Path,
     hashes_per_cpu_second: f64,
@@ -51,7 +51,7 @@ fn main() {
                 *best = (*best).max(Rate::hashes_per_second(&rate));
             }
         }
-        lines.extend(have.into_iter().zip(best).map(|(path, rate)| Line {
+        lines.extend(have.into_iter().zip(best).map(|(path, rate)| Row {
             algorithm,
             path,
             hashes_per_cpu_second: rate as f64,
@@ -67,7 +67,7 @@ type Peer = fn() -> Result<f64, String>;
 
 fn algorithms() -> Vec<(&'static str, Vec<Path>, Batch, Peer)> {
     let memory = scrypt::PATHS.into_iter().map(scrypt::lanes).max().unwrap_or(1) * scrypt::LINES;
-    let mut memory = vec![scrypt::Line::ZERO; memory];
+    let mut memory = vec![Line::ZERO; memory];
     let scrypt_batch = move |path| {
         let search = scrypt::Search::new(&header(), path).expect("one of scrypt's own paths");
         let batch = 4 * scrypt::lanes(path) as u64;
@@ -132,7 +132,7 @@ fn probe() -> f64 {
     PROBE as f64 / cpu_time().saturating_sub(before).as_secs_f64()
 }
 
-fn print(lines: &[Line], frequency: f64, json: bool) {
+fn print(lines: &[Row], frequency: f64, json: bool) {
     if !json {
         println!(
             "{:.2} GHz of CPU time\n{:<9}{:<10}{:>14}{:>14}{:>10}",
@@ -144,7 +144,7 @@ fn print(lines: &[Line], frequency: f64, json: bool) {
             "OpenSSL"
         );
     }
-    for Line { algorithm, path, hashes_per_cpu_second, cycles_per_hash, ratio_to_openssl } in lines {
+    for Row { algorithm, path, hashes_per_cpu_second, cycles_per_hash, ratio_to_openssl } in lines {
         if json {
             println!(
                 "{}",

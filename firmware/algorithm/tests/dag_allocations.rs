@@ -7,9 +7,9 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::sync::atomic::AtomicBool;
 
-use algorithm::Path;
-use algorithm::ethash::{Attempt, Cache, Claim, Dataset, Epoch, Full, LINE_BYTES, Light, Line, Rules, fill};
+use algorithm::ethash::{Attempt, Cache, Claim, Dataset, Epoch, Full, Light, Rules, fill};
 use algorithm::kawpow::{self, Program};
+use algorithm::{Line, Path};
 use model::Target;
 
 struct Counting;
@@ -42,7 +42,7 @@ fn allocations(work: impl FnOnce()) -> u64 {
 }
 
 fn lines(bytes: u64) -> Vec<Line> {
-    vec![Line::default(); usize::try_from(bytes / LINE_BYTES).expect("small")]
+    vec![Line::default(); usize::try_from(bytes / Line::BYTES).expect("small")]
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::sync::atomic::AtomicBool;
 
-use algorithm::{Search, scrypt, sha256d};
+use algorithm::{Line, Search, scrypt, sha256d};
 use model::{Hash, Header, Target};
 
 struct Counting;
@@ -66,7 +66,7 @@ fn sha256d_searches_without() {
 fn scrypt_searches_without() {
     let (abort, target) = (AtomicBool::new(false), Target::from_zero_bits(1));
     for path in scrypt::PATHS.into_iter().filter(|path| path.is_available()) {
-        let mut memory = vec![scrypt::Line::ZERO; scrypt::lanes(path) * scrypt::LINES];
+        let mut memory = vec![Line::ZERO; scrypt::lanes(path) * scrypt::LINES];
         let mut hits = 0;
         let count = allocations(|| {
             let search = scrypt::Search::new(&header(), path).expect("an available path");

@@ -5,7 +5,8 @@
 
 use crate::event::Event;
 use crate::remote::RemoteHand;
-use algorithm::{Path, Search};
+use algorithm::sha256d::{self, Sha256d};
+use algorithm::{Path, ProofOfWork, Rate, calibrate};
 use anyhow::Context;
 use control::{Fact, Order};
 use model::settings::Mining;
@@ -38,27 +39,45 @@ pub struct Cpus {
 
 /// The processor's part as the settings want it and this machine can; the faults are kernels that must not be used.
 pub fn measure(mining: &Mining) -> (Option<Cpus>, Vec<Fault>) {
-    let mut faults = Vec::new();
     if !mining.enable_cpu {
-        return (None, faults);
+        return (None, Vec::new());
     }
-    let mut best: Option<(Path, u64)> = None;
-    for path in Path::available() {
-        if let Err(error) = algorithm::self_test(path) {
-            faults.push(Fault { code: FaultCode::SelfTest, place: "cpu".to_owned(), detail: error.to_string() });
-            continue;
-        }
-        let rate = rate(path);
-        if best.is_none_or(|(_, r)| rate > r) {
-            best = Some((path, rate));
-        }
-    }
-    let cpus = best.map(|(path, hashes_per_second)| Cpus { threads: threads(mining), path, hashes_per_second });
-    if let Some(Cpus { threads, path, hashes_per_second }) = cpus {
-        let each = format!("{:.2} MH/s", hashes_per_second as f64 / 1e6);
-        tracing::info!(threads, %path, each, "the processor mines");
+    let (right, faults) = tested(sha256d::PATHS.into_iter().filter(|path| path.is_available()), sha256d::self_test);
+    let mut rates: Vec<Rate> = calibrate(right, MEASURED, cpu_time, batch).collect();
+    rates.sort_by_key(|rate| std::cmp::Reverse(rate.hashes_per_second()));
+    let cpus =
+        rates.first().map(|best| Cpus { threads: threads(mining), path: best.path, hashes_per_second: best.hashes_per_second() });
+    if let Some(Cpus { threads, path, .. }) = cpus {
+        let each = |rate: &Rate| format!("{} {:.2} MH/s", rate.path, rate.hashes_per_second() as f64 / 1e6);
+        let measured = rates.iter().map(each).collect::<Vec<_>>().join(", ");
+        tracing::info!(threads, %path, measured, "the processor mines");
     }
     (cpus, faults)
+}
+
+/// The paths that hash rightly, and a fault for each that does not.
+fn tested<E: std::error::Error>(
+    paths: impl IntoIterator<Item = Path>,
+    test: impl Fn(Path) -> Result<(), E>,
+) -> (Vec<Path>, Vec<Fault>) {
+    let (mut right, mut faults) = (Vec::new(), Vec::new());
+    for path in paths {
+        match test(path) {
+            Ok(()) => right.push(path),
+            Err(error) => {
+                faults.push(Fault { code: FaultCode::SelfTest, place: "cpu".to_owned(), detail: error.to_string() });
+            }
+        }
+    }
+    (right, faults)
+}
+
+/// Hashes a stretch by a path that was tested.
+fn batch(path: Path) -> u64 {
+    let header = Header { version: 0x2000_0000, bits: 0x1d00_ffff, ..Header::default() };
+    let mut search = Sha256d::by(path).expect("a path that this CPU lacks fails its test");
+    // No hash meets a target this low: reports are not what is measured.
+    search.search(&header, 0..STRETCH, &Target::from_zero_bits(250), &AtomicBool::new(false), &mut |_, _| {})
 }
 
 fn threads(mining: &Mining) -> u8 {
@@ -70,21 +89,8 @@ fn threads(mining: &Mining) -> u8 {
     u8::try_from(wanted.min(THREADS_LIMIT)).expect("the limit is below 256")
 }
 
-/// Hashes that this path makes in a second of CPU time.
-fn rate(path: Path) -> u64 {
-    let header = Header { version: 0x2000_0000, bits: 0x1d00_ffff, ..Header::default() };
-    let (search, never) = (Search::new(&header, path), AtomicBool::new(false));
-    let (begun, mut tried) = (cpu_time(), 0);
-    let mut took = Duration::ZERO;
-    while took < MEASURED {
-        // No hash meets a target this low: reports are not what is measured.
-        tried += search.search(tried..tried + STRETCH, &Target::from_zero_bits(250), &never, &mut |_, _| {});
-        took = cpu_time().saturating_sub(begun);
-    }
-    (tried as f64 / took.as_secs_f64()) as u64
-}
-
-fn cpu_time() -> Duration {
+/// The CPU time that this thread has had.
+pub fn cpu_time() -> Duration {
     let t = clock_gettime(ClockId::ThreadCPUTime);
     // A clock of the kernel is never negative and its nanoseconds fit.
     Duration::new(u64::try_from(t.tv_sec).unwrap_or(0), u32::try_from(t.tv_nsec).unwrap_or(0))
@@ -97,7 +103,8 @@ impl Cpus {
     /// No thread can be had.
     pub fn start(self, first: u8, events: &SyncSender<Event>, epoch: Instant) -> anyhow::Result<Vec<Box<dyn Hand>>> {
         let one = |i: u8| {
-            let hand = CpuHand::new(ChainId(first + i), self.path, self.hashes_per_second, u32::from(self.threads));
+            let search = Sha256d::by(self.path).context("take the path that was measured")?;
+            let hand = CpuHand::new(ChainId(first + i), search, self.hashes_per_second, u32::from(self.threads));
             let place = format!("cpu {i}");
             let hand = RemoteHand::start(&place, Background { hand, lowered: false }, None, events.clone(), epoch);
             let hand = hand.with_context(|| format!("start the thread of {place}"))?;
@@ -109,7 +116,7 @@ impl Cpus {
 
 /// A hand that lowers the priority of the thread it finds itself on.
 struct Background {
-    hand: CpuHand,
+    hand: CpuHand<Sha256d>,
     lowered: bool,
 }
 
@@ -149,5 +156,17 @@ mod tests {
         assert!(cpus.path.is_available() && cpus.hashes_per_second > 0);
         assert_eq!(threads(&mining("{cpu: {threads: 1024}}")), 240);
         assert!(threads(&mining("{}")) >= 1);
+    }
+
+    #[test]
+    fn a_path_that_hashes_wrongly_is_a_fault_and_the_others_are_left() {
+        let wrong = |path| match path {
+            Path::Avx512 => Err(std::io::Error::other("test avx512: it hashes wrongly")),
+            _ => Ok(()),
+        };
+        let (right, faults) = tested([Path::Avx512, Path::ShaNi, Path::Portable], wrong);
+        assert_eq!(right, [Path::ShaNi, Path::Portable]);
+        let [Fault { code: FaultCode::SelfTest, place, detail }] = &faults[..] else { panic!("{faults:?}") };
+        assert_eq!((place.as_str(), detail.as_str()), ("cpu", "test avx512: it hashes wrongly"));
     }
 }

@@ -93,6 +93,63 @@ fn bad_hex_ends_with_2_and_its_position() {
     assert_eq!(otedama(&["hash", "sha257d", "00"]).status.code(), Some(2));
 }
 
+/// A header's hash, for what does not look at it.
+const ONES: &str = "1111111111111111111111111111111111111111111111111111111111111111";
+
+/// Litecoin's first block; blocks of chfast/ethash's and Ravencoin's test vectors, within the first epoch, which is built soon.
+/// Etchash is Ethash there.
+#[test]
+fn hash_prints_published_digests_and_mixes_of_the_other_algorithms() {
+    let litecoin = "010000000000000000000000000000000000000000000000000000000000000000000000d9ced4ed1130f7b7faad9be25323ffaf\
+        a33232a17c3edf6cfd97bee6bafbdd97b9aa8e4ef0ff0f1ecd513f7c";
+    let o = otedama(&["hash", "scrypt", litecoin]);
+    assert_eq!(out(&o), "001e67b013726fd7382e9acb69165b4b6316227fb3156b5b414ba6340c050000\n", "{}", err(&o));
+
+    let ethash = ("2", "100cbec5e5ef82991290d0d93d758f19082e71f234cf479192a8b94df6da6bfe", "307692cf71b12f6d");
+    let of_ethash = "ab9b13423cface72cbec8424221651bc2e384ef0f7a560e038fc68c8d8684829";
+    let mix_of_ethash = "e55d02c555a7969361cf74a9ec6211d8c14e4517930a00442f171bdb1698d175";
+    let kawpow = ("49", "63155f732f2bf556967f906155b510c917e48e99685ead76ea83f4eca03ab12b", "7073c07");
+    let of_kawpow = "e7ced124598fd2500a55ad9f9f48e3569327fe50493c77a4ac9799b96efb9463";
+    let mix_of_kawpow = "d36f7e815ee09e74eceb9c96993a3d681edf2bf0921fc7bb710364042db99777";
+    for (algorithm, (height, header, nonce), mix, said) in [
+        ("ethash", ethash, false, format!("{of_ethash}\n")),
+        ("etchash", ethash, true, format!("{of_ethash} {mix_of_ethash}\n")),
+        ("kawpow", kawpow, true, format!("{of_kawpow} {mix_of_kawpow}\n")),
+    ] {
+        let mut args = vec!["hash", algorithm, "--height", height, "--header", header, "--nonce", nonce];
+        args.extend(mix.then_some("--mix"));
+        let o = otedama(&args);
+        assert_eq!((o.status.code(), out(&o)), (Some(0), said), "{algorithm}: {}", err(&o));
+        assert!(err(&o).contains("building the cache of epoch 0 (16 MiB)"), "{algorithm}: {}", err(&o));
+    }
+}
+
+#[test]
+fn what_cannot_be_hashed_ends_with_2_and_says_what_is_wanted() {
+    fn attempt<'a>(height: &'a str, header: &'a str, nonce: &'a str) -> Vec<&'a str> {
+        vec!["ethash", "--height", height, "--header", header, "--nonce", nonce]
+    }
+    for (args, part) in [
+        (vec!["scrypt", "00ff"], "80 bytes, 160 hex digits; here are 2 bytes"),
+        (vec!["scrypt", "0x"], "leave the 0x out"),
+        (vec!["sha257d", "00"], "'sha256d'"),
+        (vec!["etash", "00"], "'ethash'"),
+        (vec!["randomx-v2", "--key", "00", "00"], "randomx-v2 is reserved"),
+        (vec!["ethash", "--height", "1", "--header", ONES], "--nonce"),
+        (attempt("979200000", ONES, "0"), "heights end at 979199999"),
+        (attempt("-1", ONES, "0"), "-1"),
+        (attempt("1", "00ff", "0"), "--header: a header's hash has 32 bytes, 64 hex digits; here are 2 bytes"),
+        (attempt("1", "0x00", "0"), "--header: character 2 is 'x', not a hex digit; leave the 0x out"),
+        (attempt("1", ONES, ""), "--nonce: a nonce has 1 to 16 hex digits; here are 0"),
+        (attempt("1", ONES, "00000000000000001"), "--nonce: a nonce has 1 to 16 hex digits; here are 17"),
+        (attempt("1", ONES, "+1"), "--nonce: character 1 is '+', not a hex digit"),
+    ] {
+        let o = otedama(&[&["hash"], &args[..]].concat());
+        assert_eq!((o.status.code(), out(&o).as_str()), (Some(2), ""), "{args:?}");
+        assert!(err(&o).contains(part), "{args:?}: {}", err(&o));
+    }
+}
+
 #[test]
 fn boards_lists_the_s19j_pro_and_the_pc() {
     let known: Value = serde_json::from_slice(&otedama(&["boards", "--json"]).stdout).expect("one JSON object");
@@ -119,15 +176,64 @@ fn a_product_on_spi_is_served_on_no_pty_and_says_so() {
 }
 
 #[test]
-fn bench_measures_and_refuses_what_it_cannot_do() {
-    let o = otedama(&["bench", "sha256d", "--threads", "2", "--seconds", "0.1", "--json"]);
-    assert_eq!(o.status.code(), Some(0), "{}", err(&o));
-    let b: Value = serde_json::from_slice(&o.stdout).expect("one JSON object");
-    assert_eq!((&b["algorithm"], &b["threads"]), (&"sha256d".into(), &2.into()));
-    for number in ["page_size_bytes", "hashes_per_second", "hashes_per_cpu_second", "peak_rss_bytes"] {
-        assert!(b[number].as_f64().is_some_and(|n| n > 0.0), "{number}: {b}");
+fn bench_measures_every_algorithm() {
+    for args in [
+        "sha256d --threads 2",
+        "scrypt --threads 2 --path portable",
+        "ethash --threads 2 --test-epoch",
+        "etchash --threads 1 --test-epoch --height 24000000",
+        "ethash --threads 2 --test-epoch --full",
+        "kawpow --threads 1 --test-epoch",
+        "kawpow --threads 2 --test-epoch --full",
+    ] {
+        let words: Vec<&str> = args.split(' ').collect();
+        let o = otedama(&[&["bench"], &words[..], &["--seconds", "0.1", "--json"]].concat());
+        assert_eq!(o.status.code(), Some(0), "{args}: {}", err(&o));
+        let b: Value = serde_json::from_slice(&o.stdout).expect("one JSON object");
+        assert_eq!((&b["algorithm"], b["threads"].to_string().as_str()), (&words[0].into(), words[2]), "{args}");
+        for number in ["page_size_bytes", "hashes_per_second", "hashes_per_cpu_second", "peak_rss_bytes"] {
+            assert!(b[number].as_f64().is_some_and(|n| n > 0.0), "{args}: {number}: {b}");
+        }
+        let mut keys: Vec<&str> = b.as_object().expect("an object").keys().map(String::as_str).collect();
+        keys.sort_unstable();
+        let promised =
+            ["algorithm", "hashes_per_cpu_second", "hashes_per_second", "page_size_bytes", "path", "peak_rss_bytes", "threads"];
+        assert_eq!(keys, promised, "{args}");
+        for (wanted, part) in [("--test-epoch", "building the cache of epoch"), ("--full", "built the dataset of epoch")] {
+            assert_eq!(err(&o).contains(part), words.contains(&wanted), "{args}: {}", err(&o));
+        }
     }
-    for bad in [["--threads", "0"], ["--seconds", "-1"], ["--seconds", "nan"], ["--path", "warp"]] {
-        assert_eq!(otedama(&["bench", "sha256d", bad[0], bad[1]]).status.code(), Some(2), "{bad:?}");
+    assert!(out(&otedama(&["bench", "scrypt", "--threads", "1", "--seconds", "0.1"])).starts_with("scrypt by "));
+}
+
+#[test]
+fn bench_refuses_what_it_cannot_measure() {
+    for (args, part) in [
+        ("sha256d --threads 0", "--threads"),
+        ("sha256d --seconds -1", "--seconds"),
+        ("sha256d --seconds nan", "--seconds"),
+        ("sha256d --path warp", "'warp' is no path by which this machine hashes sha256d; it has "),
+        ("scrypt --path sha-ni", "'sha-ni' is no path by which this machine hashes scrypt; it has "),
+        ("kawpow --path armv8", ", portable"),
+        ("sha256d --height 1", "sha256d has no epochs; leave --height, --full and --test-epoch out"),
+        ("scrypt --full", "scrypt has no epochs"),
+        ("etchash --height 1958400000", "heights end at 1958399999"),
+        ("scrpt", "'scrypt'"),
+        ("randomx-v2", "randomx-v2 is reserved"),
+    ] {
+        let o = otedama(&[&["bench"], &args.split(' ').collect::<Vec<_>>()[..]].concat());
+        assert_eq!((o.status.code(), out(&o).as_str()), (Some(2), ""), "{args}: {}", err(&o));
+        // The portable path alone has no comma before it.
+        let only = part == ", portable" && err(&o).contains("it has portable");
+        assert!(err(&o).contains(part) || only, "{args}: {}", err(&o));
     }
+}
+
+/// The largest epoch there is: a machine for tests does not have 275 GB to spare, and the answer comes before anything is built.
+#[test]
+fn memory_that_is_not_there_is_not_asked_for() {
+    let o = otedama(&["bench", "ethash", "--full", "--height", "979199999", "--seconds", "0.1"]);
+    assert_eq!(o.status.code(), Some(1), "{}", err(&o));
+    assert!(err(&o).contains("the dataset of epoch 32639") && err(&o).contains("MiB of memory are needed"), "{}", err(&o));
+    assert!(err(&o).contains(", or leave --full out") && !err(&o).contains("building"), "{}", err(&o));
 }

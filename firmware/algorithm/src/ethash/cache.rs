@@ -6,14 +6,10 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::epoch::{Epoch, LINE_BYTES};
+use super::epoch::Epoch;
 use super::modulus::Modulus;
+use crate::Line;
 use crate::keccak::{halves, keccak512, keccak512_line, words_of};
-
-/// 64 bytes on their own cache line: an item of the cache, or a part of the dataset. All zeros to begin with.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[repr(C, align(64))]
-pub struct Line(pub(crate) [u32; 16]);
 
 /// How often the raw cache is mixed.
 const ROUNDS: u32 = 3;
@@ -96,7 +92,7 @@ impl<M: AsRef<[Line]> + AsMut<[Line]>> Cache<M> {
         progress: &mut dyn FnMut(u64, u64),
     ) -> Result<Cache<M>, BuildError> {
         let lines = sizes(epoch)?;
-        let given = memory.as_ref().len() as u64 * LINE_BYTES;
+        let given = memory.as_ref().len() as u64 * Line::BYTES;
         let Some(cache) = usize::try_from(lines.get()).ok().and_then(|lines| memory.as_mut().get_mut(..lines)) else {
             return Err(BuildError::Memory { what: "the cache", epoch, needed: epoch.cache_bytes, given });
         };
@@ -161,11 +157,11 @@ pub(crate) struct View<'c> {
 
 /// The number of lines of the cache, where both sizes make sense.
 fn sizes(epoch: Epoch) -> Result<Modulus, BuildError> {
-    let whole = |bytes: u64, unit| bytes.is_multiple_of(unit) && bytes / LINE_BYTES < MAX_LINES;
-    if whole(epoch.cache_bytes, LINE_BYTES)
+    let whole = |bytes: u64, unit| bytes.is_multiple_of(unit) && bytes / Line::BYTES < MAX_LINES;
+    if whole(epoch.cache_bytes, Line::BYTES)
         && whole(epoch.dataset_bytes, PAGE_BYTES)
         && epoch.dataset_bytes > 0
-        && let Some(lines) = u32::try_from(epoch.cache_bytes / LINE_BYTES).ok().and_then(Modulus::new)
+        && let Some(lines) = u32::try_from(epoch.cache_bytes / Line::BYTES).ok().and_then(Modulus::new)
     {
         return Ok(lines);
     }

@@ -5,13 +5,13 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::cache::{BuildError, Cache, Line, View};
-use super::epoch::{Epoch, LINE_BYTES};
+use super::cache::{BuildError, Cache, View};
+use super::epoch::Epoch;
 use super::hash::Pages;
 use super::item;
 use super::modulus::Modulus;
 use super::wide::{self, Vectors, Work, prefetch};
-use crate::Path;
+use crate::{Line, Path};
 
 /// Lines computed side by side, each a chain of reads.
 const LANES: usize = 16;
@@ -34,7 +34,7 @@ pub fn fill<M: AsRef<[Line]>>(
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<(), BuildError> {
     let epoch = *cache.epoch();
-    let (given, count) = (lines.len() as u64, epoch.dataset_bytes / LINE_BYTES);
+    let (given, count) = (lines.len() as u64, epoch.dataset_bytes / Line::BYTES);
     let end = first.saturating_add(given);
     let (Ok(mut at), true) = (u32::try_from(first), end <= count) else {
         return Err(BuildError::Range { epoch, first, end, lines: count });
@@ -93,10 +93,10 @@ impl<M: AsRef<[Line]>> Dataset<M> {
     pub fn new<C: AsRef<[Line]>>(cache: &Cache<C>, memory: M) -> Result<Dataset<M>, BuildError> {
         let epoch = *cache.epoch();
         let lines = memory.as_ref();
-        let (given, count) = (lines.len() as u64, epoch.dataset_bytes / LINE_BYTES);
+        let (given, count) = (lines.len() as u64, epoch.dataset_bytes / Line::BYTES);
         if given < count {
             let what = "the dataset";
-            return Err(BuildError::Memory { what, epoch, needed: epoch.dataset_bytes, given: given * LINE_BYTES });
+            return Err(BuildError::Memory { what, epoch, needed: epoch.dataset_bytes, given: given * Line::BYTES });
         }
         for check in (0..CHECKED).map(|part| part * count / CHECKED).chain([count - 1]) {
             let mut line = [Line::default(); 1];
@@ -116,7 +116,7 @@ impl<M: AsRef<[Line]>> Dataset<M> {
 
     /// Its lines alone.
     pub(crate) fn lines(&self) -> &[Line] {
-        &self.memory.as_ref()[..(self.epoch.dataset_bytes / LINE_BYTES) as usize]
+        &self.memory.as_ref()[..(self.epoch.dataset_bytes / Line::BYTES) as usize]
     }
 }
 

@@ -6,10 +6,10 @@
 
 use std::fmt;
 
+use crate::Line;
 use crate::keccak::{bytes_of, keccak256};
+use crate::proof::hex;
 
-/// Bytes of a line: an item of the cache, and the step in which the dataset is computed.
-pub const LINE_BYTES: u64 = 64;
 /// Bytes of a page of Ethash's dataset; both sizes of the dataset rules count in it.
 const PAGE_BYTES: u64 = 128;
 
@@ -115,7 +115,7 @@ impl Rules {
         let seed = (0..seed_steps).fold([0; 4], |words, _| keccak256(&words));
         Epoch {
             number,
-            cache_bytes: self.cache.at(number, LINE_BYTES),
+            cache_bytes: self.cache.at(number, Line::BYTES),
             dataset_bytes: self.dataset.at(number, PAGE_BYTES),
             seed: bytes_of(&seed),
             parents: self.parents,
@@ -168,10 +168,6 @@ pub enum EpochError {
         /// The seed asked for.
         seed: [u8; 32],
     },
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
 /// The largest prime that is not above `n`; 2 where there is none. Trial division: the numbers stay below 2^32.

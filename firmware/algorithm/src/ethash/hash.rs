@@ -3,11 +3,11 @@
 //! Where the pages come from, computed from the cache or read from the dataset, is a [`Pages`]; the loop is the same. Not here:
 //! `KawPow`, whose loop is another one over the same dataset.
 
-use super::cache::Line;
 use super::item::fnv1;
 use super::modulus::Modulus;
 use super::proof::{Attempt, Proof};
 use super::wide::Vectors;
+use crate::Line;
 use crate::keccak::{bytes_of, halves, keccak256, keccak512, words_of};
 
 /// Lines of a page.

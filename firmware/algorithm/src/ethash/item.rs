@@ -8,8 +8,9 @@
 //! Nothing is prefetched: to load the next line is the first thing that a chain does with its index. What counts is how many
 //! chains there are (Zen 5, 16 MiB of cache, a busy machine: 2 chains 2.4 ms a hash, 8 chains 0.7, 16 chains 0.5).
 
-use super::cache::{Line, View};
+use super::cache::View;
 use super::wide::Vectors;
+use crate::Line;
 
 /// The 32-bit FNV prime.
 const FNV_PRIME: u32 = 0x0100_0193;

@@ -61,7 +61,7 @@ type Built = (Cache<Vec<Line>>, Dataset<Vec<Line>>);
 
 /// A small epoch's cache and dataset. None where the dataset is not what the portable path makes of the cache.
 pub(crate) fn small(epoch: Epoch, path: Path) -> Option<Built> {
-    let lines = |bytes: u64| vec![Line::default(); (bytes / super::LINE_BYTES) as usize];
+    let lines = |bytes: u64| vec![Line::default(); (bytes / Line::BYTES) as usize];
     let go = AtomicBool::new(false);
     let cache = Cache::build(epoch, lines(epoch.cache_bytes), &go, &mut |_, _| {}).ok()?;
     let mut dataset = lines(epoch.dataset_bytes);

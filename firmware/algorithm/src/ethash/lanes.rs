@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use model::Target;
 
-use super::proof::{Attempt, Claim, Proof, Refusal, meets};
+use super::proof::{Attempt, Claim, Proof, meets};
+use crate::Refusal;
 
 /// Refuses by the target, then by the mix.
 pub(crate) fn checked(

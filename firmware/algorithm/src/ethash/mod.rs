@@ -16,24 +16,25 @@ mod lanes;
 mod modulus;
 mod proof;
 mod wide;
+mod work;
 
 use std::ops::Range;
 use std::sync::atomic::AtomicBool;
 
 use model::Target;
 
-use crate::Path;
-pub use cache::{BuildError, Cache, Line};
+use crate::{Line, Path, Refusal};
+pub use cache::{BuildError, Cache};
 pub(crate) use dataset::{Computed, Stored};
 pub use dataset::{Dataset, fill};
-pub use epoch::{Epoch, EpochError, LINE_BYTES, MAX_EPOCH, Rules};
+pub use epoch::{Epoch, EpochError, MAX_EPOCH, Rules};
 pub(crate) use hash::Pages;
 pub(crate) use item::fnv1a;
 pub use known::{SelfTestError, self_test};
 pub(crate) use known::{expect, required, small};
 pub(crate) use lanes::{checked, checked_in_lanes, in_lanes, searched};
 pub(crate) use modulus::Modulus;
-pub use proof::{Attempt, Claim, Proof, Refusal};
+pub use proof::{Attempt, Claim, Proof};
 pub use wide::PATHS;
 pub(crate) use wide::{Vectors, Work, best_path, run};
 
@@ -201,7 +202,7 @@ impl<D: Pages<{ hash::PAGE }>, const N: usize> Work for Hashes<D, N> {
 
 /// How many pages of so many lines a dataset has.
 pub(crate) fn page_count(epoch: &Epoch, lines: usize) -> Modulus {
-    let pages = epoch.dataset_bytes / (LINE_BYTES * lines as u64);
+    let pages = epoch.dataset_bytes / (Line::BYTES * lines as u64);
     u32::try_from(pages).ok().and_then(Modulus::new).expect("the cache's builder checked the sizes")
 }
 

@@ -8,6 +8,8 @@ use std::fmt;
 
 use model::Target;
 
+use crate::proof::hex;
+
 /// A header's hash and a nonce.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Attempt {
@@ -49,32 +51,7 @@ pub struct Claim {
     pub mix: [u8; 32],
 }
 
-/// Why a claim was turned down.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    /// Even with the claimed mix the digest is above the target: no work was done to find out.
-    #[error("verify a claim: its digest {} is above the target {target:?}", hex(digest))]
-    AboveTarget {
-        /// The digest.
-        digest: [u8; 32],
-        /// The target.
-        target: Target,
-    },
-    /// The attempt gives another mix.
-    #[error("verify a claim: its mix is {} and not {}; the miner computes wrongly, or for another epoch", hex(mix), hex(claimed))]
-    Mix {
-        /// The mix that it gives.
-        mix: [u8; 32],
-        /// The mix that was claimed.
-        claimed: [u8; 32],
-    },
-}
-
 /// Whether a digest, as a big-endian number, is not above the target.
 pub(crate) fn meets(digest: &[u8; 32], target: &Target) -> bool {
     *digest <= target.to_be_bytes()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }

@@ -23,7 +23,7 @@ fn number(hex: &str) -> u64 {
 }
 
 fn lines(of: u64) -> Vec<Line> {
-    vec![Line::default(); usize::try_from(of / LINE_BYTES).expect("it fits")]
+    vec![Line::default(); usize::try_from(of / Line::BYTES).expect("it fits")]
 }
 
 fn cache(epoch: Epoch) -> Cache<Vec<Line>> {

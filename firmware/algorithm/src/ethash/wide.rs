@@ -11,10 +11,9 @@
     expect(unsafe_code, reason = "functions that need CPU features, and a prefetch, are unsafe to call from ones that do not")
 )]
 
-use super::cache::Line;
 use super::item::fnv1;
-use crate::Path;
 use crate::keccak::keccak512_line;
+use crate::{Line, Path};
 
 /// The paths that Ethash and `KawPow` have, the fastest first.
 pub const PATHS: [Path; 3] = [Path::Avx512, Path::Avx2, Path::Portable];

@@ -5,7 +5,8 @@
 
 use super::kiss::{FNV_OFFSET, Kiss};
 use super::program::{DATASET_LOADS, Instruction, Merge, Operation, Program, REGISTERS, Register};
-use crate::ethash::{Attempt, Line, Pages, Proof, Vectors, fnv1a};
+use crate::Line;
+use crate::ethash::{Attempt, Pages, Proof, Vectors, fnv1a};
 use crate::keccak::{f800, halves};
 
 /// Lines of a page.

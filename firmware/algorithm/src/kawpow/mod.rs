@@ -8,6 +8,7 @@
 mod kiss;
 mod mix;
 mod program;
+mod work;
 
 use std::ops::Range;
 use std::sync::atomic::AtomicBool;
@@ -17,13 +18,14 @@ use model::Target;
 pub use program::{
     CACHE_LOADS, COMPUTATIONS, DATASET_LOADS, Instruction, Load, Merge, Operation, PERIOD_BLOCKS, Program, REGISTERS, Register,
 };
+pub use work::Job;
 
-use crate::Path;
 use crate::ethash::{
-    Attempt, Cache, Claim, Computed, Dataset, Epoch, Line, Modulus, Pages, Proof, Refusal, Rules, Stored, Vectors, Work,
-    best_path, checked, checked_in_lanes, expect, in_lanes, page_count, required, run, searched, small,
+    Attempt, Cache, Claim, Computed, Dataset, Epoch, Modulus, Pages, Proof, Rules, Stored, Vectors, Work, best_path, checked,
+    checked_in_lanes, expect, in_lanes, page_count, required, run, searched, small,
 };
 pub use crate::ethash::{PATHS, SelfTestError};
+use crate::{Line, Path, Refusal};
 use mix::{CACHE_WORDS, PAGE};
 
 /// Attempts hashed side by side where pages are computed: sixteen chains of reads.

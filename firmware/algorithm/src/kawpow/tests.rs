@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use proptest::prelude::*;
 
 use super::*;
-use crate::ethash::{Epoch, LINE_BYTES, Rules, fill};
+use crate::ethash::{Epoch, Rules, fill};
 
 static GO: AtomicBool = AtomicBool::new(false);
 
@@ -18,7 +18,7 @@ fn bytes(hex: &str) -> [u8; 32] {
 }
 
 fn lines(of: u64) -> Vec<Line> {
-    vec![Line::default(); usize::try_from(of / LINE_BYTES).expect("it fits")]
+    vec![Line::default(); usize::try_from(of / Line::BYTES).expect("it fits")]
 }
 
 fn cache(epoch: Epoch) -> Cache<Vec<Line>> {

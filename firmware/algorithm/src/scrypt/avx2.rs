@@ -11,7 +11,8 @@ use std::arch::x86_64::{
     _mm256_srli_epi32, _mm256_store_si256, _mm256_storeu_si256, _mm256_xor_si256,
 };
 
-use super::{DIAGONAL, Lane, Line, ROWS, Words};
+use super::{DIAGONAL, Lane, ROWS, Words};
+use crate::Line;
 use crate::Path;
 
 /// Hashes in a vector.

@@ -16,7 +16,8 @@ use std::arch::x86_64::{
     _mm512_storeu_si512, _mm512_xor_si512,
 };
 
-use super::{DIAGONAL, Lane, Line, ROWS, Words};
+use super::{DIAGONAL, Lane, ROWS, Words};
+use crate::Line;
 use crate::Path;
 
 /// Hashes in a vector.

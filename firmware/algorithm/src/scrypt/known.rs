@@ -7,8 +7,8 @@ use std::sync::atomic::AtomicBool;
 
 use model::{Header, Target};
 
-use super::{Line, Search};
-use crate::{Path, PathError};
+use super::Search;
+use crate::{Line, Path, PathError};
 
 /// How many nonces before and after a block's own are searched for it: enough for every lane and for a rest after them.
 const AROUND: u64 = 9;

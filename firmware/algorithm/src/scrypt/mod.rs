@@ -2,7 +2,7 @@
 //!
 //! A hash fills 128 KiB with what comes of the header ([`key`]) and then reads them back in an order that only the data tells
 //! (`romix`, RFC 7914 section 5). Its speed is a chain of dependent operations, so the kernels run many hashes side by side: a
-//! file each, named after its instructions. The memory is the caller's, as [`Line`]s, so that it can come in huge pages; nothing
+//! file each, named after its instructions. The memory is the caller's, as [`Line`]s that may hold anything; nothing
 //! allocates here. Not here: other values of N, r and p.
 
 #[cfg(target_arch = "x86_64")]
@@ -13,12 +13,14 @@ mod key;
 mod known;
 mod portable;
 mod search;
+mod work;
 
 use model::{Hash, Header, Target};
 
-use crate::Path;
+use crate::{Line, Path};
 pub use known::{SelfTestError, self_test};
 pub use search::Search;
+pub use work::Scrypt;
 
 /// The paths that scrypt has, in the order of their usual speed.
 pub const PATHS: [Path; 3] = [Path::Avx512, Path::Avx2, Path::Portable];
@@ -30,16 +32,6 @@ const ROW: usize = 2;
 /// Lines of memory for one hash: 128 KiB, and two that nobody uses, so that hashes side by side, which fill their memories in
 /// step, do not ask for the same places of the cache at once (6 % of the fastest path's speed).
 pub const LINES: usize = ROWS * ROW + 2;
-
-/// A cache line of the memory that hashes work in. What it holds before does not matter.
-#[derive(Clone, Copy, Debug)]
-#[repr(C, align(64))]
-pub struct Line([u32; 16]);
-
-impl Line {
-    /// A line to allocate memory of.
-    pub const ZERO: Line = Line([0; 16]);
-}
 
 /// What one hash works in.
 type Lane = [Line; LINES];

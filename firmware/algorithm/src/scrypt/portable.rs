@@ -2,7 +2,8 @@
 //!
 //! Written on rows of four words, which compilers turn into the 128-bit vectors that every 64-bit CPU has.
 
-use super::{DIAGONAL, Lane, Line, ROWS, Words};
+use super::{DIAGONAL, Lane, ROWS, Words};
+use crate::Line;
 
 type Row = [u32; 4];
 /// A Salsa20 block along its diagonals.

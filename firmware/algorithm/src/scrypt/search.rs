@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use model::{Hash, Header, Target};
 
 use super::key::{Head, Key};
-use super::{LINES, Line, MOST_LANES, PATHS, lanes, romix, verify};
-use crate::{Path, PathError, sha256d};
+use super::{LINES, MOST_LANES, PATHS, lanes, romix, verify};
+use crate::{Line, Path, PathError, sha256d};
 
 /// One past the last nonce.
 const NONCES: u64 = 1 << 32;

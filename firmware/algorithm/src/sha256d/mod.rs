@@ -17,12 +17,14 @@ mod search;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod sha_ni;
 pub(crate) mod word;
+mod work;
 
 use model::{Hash, Header, Target};
 
 use crate::Path;
 pub use known::{SelfTestError, self_test};
 pub use search::{Midstate, Search};
+pub use work::Sha256d;
 
 /// The paths that SHA256d has, in the order of their usual speed.
 pub const PATHS: [Path; 5] = [Path::Avx512, Path::ShaNi, Path::Avx2, Path::Armv8, Path::Portable];
