@@ -96,7 +96,8 @@ pub enum Refusal {
     },
     /// The blob has another hash.
     #[error(
-        "verify a share: its hash is {} and not {}; the miner computes wrongly, or by another key", hash.to_hex(), claimed.to_hex()
+        "verify a share: its hash is {} and not {}; the miner computes wrongly, or by another key",
+        hash.to_hex(), claimed.to_hex()
     )]
     Hash {
         /// The hash that it has.
@@ -127,7 +128,8 @@ mod tests {
         #[test]
         fn a_nonce_changes_its_four_bytes_alone(bytes in proptest::collection::vec(any::<u8>(), 43..=512), nonce: u32) {
             let blob = Blob::new(&bytes).expect("a right length");
-            prop_assert_eq!((blob.bytes(), blob.nonce().to_le_bytes()), (&bytes[..], [bytes[39], bytes[40], bytes[41], bytes[42]]));
+            prop_assert_eq!(blob.bytes(), &bytes[..]);
+            prop_assert_eq!(&blob.nonce().to_le_bytes()[..], &bytes[39..43]);
             let with = blob.with_nonce(nonce);
             prop_assert_eq!(with.nonce(), nonce);
             prop_assert_eq!(&with.bytes()[..39], &bytes[..39]);

@@ -107,7 +107,8 @@ impl FromStr for Way {
 /// Which pages memory lies in. Asked for, it is the best to be tried, and those after it follow; got, it is what was given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Pages {
-    /// Huge pages that the machine's owner has set aside (`vm.nr_hugepages`).
+    /// Huge pages that the machine's owner has set aside (`vm.nr_hugepages`). They are taken to be of 2 MiB: a kernel started
+    /// with `default_hugepagesz=1G` would give one of those for each scratchpad; there, ask for [`Pages::Transparent`].
     Huge,
     /// The kernel was told that huge pages are welcome, and will give as many as it finds. How many it found stands in
     /// `/proc/self/smaps`, at the memory's place.
